@@ -1,0 +1,118 @@
+"""The committer: takes batches from the core thread, commits them one after another, then lets messages leave.
+
+While one batch commits, the core works on the next; a third waits for room, which is the gateway's
+back-pressure. A lost database is waited for: nothing leaves, nothing is acknowledged, and what was read waits.
+Whatever else goes wrong ends the process through `failed`: memory ahead of the ledger is worth nothing.
+
+Threads: `put`, `find` and `sent_cl_ord_id` from the core thread; the rest in the committer's own thread.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable
+from datetime import datetime
+
+import structlog
+
+from oms.core.core import Wanted
+from oms.core.order import Order
+from oms.crashpoints import reached
+from oms.errors import JournalFailure, OperatorError
+from oms.ledger.batch import Batch
+from oms.ledger.load import Reader
+from oms.ledger.writer import CONNECTION_LOST, Writer
+from oms.outbox import Message, Outbox, cl_ord_id_of
+
+log = structlog.get_logger("oms.ledger")
+
+_RETRY_SECONDS = (0.1, 0.2, 0.5, 1.0, 2.0)
+
+
+class Committer:
+    """One thread around the writer."""
+
+    def __init__(
+        self,
+        writer: Writer,
+        reader: Reader,
+        outbox: Outbox,
+        failed: Callable[[BaseException], None],
+        committed: Callable[[Batch, datetime, float], None],
+    ) -> None:
+        self._writer = writer
+        self._reader = reader
+        self._outbox = outbox
+        self._failed = failed
+        self._committed = committed
+        self._queue: queue.Queue[tuple[Batch, list[Message]] | None] = queue.Queue(maxsize=1)
+        self._stopping = threading.Event()
+        self.outage = ""
+        self.thread = threading.Thread(target=self._run, name="committer", daemon=True)
+
+    def put(self, batch: Batch, messages: list[Message]) -> None:
+        """Queue a batch; blocks while one waits already."""
+        self._queue.put((batch, messages))
+
+    def find(self, wanted: Wanted) -> list[Order]:
+        """Orders by an id that memory does not know, after everything under way is committed."""
+        self._queue.join()
+        if wanted.kind == "client":
+            return self._reader.order_by_client_id(wanted.session, wanted.ids)
+        return self._reader.order_by_broker_id(wanted.session, wanted.ids, wanted.broker_order_id)
+
+    def sent_cl_ord_id(self, session: str, number: int) -> tuple[str, str]:
+        """MsgType(35) and ClOrdID(11) of what was sent to a session under a MsgSeqNum(34)."""
+        self._queue.join()
+        found = self._reader.sent_message(session, number)
+        if not found:
+            return "", ""
+        return found[0]["msg_type"], cl_ord_id_of(bytes(found[0]["raw"]).decode("utf-8", "surrogateescape"))
+
+    def stop(self) -> None:
+        """Commit what is queued, then end."""
+        self._stopping.set()
+        self._queue.put(None)
+        self.thread.join()
+
+    def statistics(self) -> dict[str, int]:
+        """Batches waiting, and whether the database is gone."""
+        return {"waiting": self._queue.qsize(), "outage": int(bool(self.outage))}
+
+    def _run(self) -> None:
+        done = False
+        try:
+            while (entry := self._queue.get()) is not None:
+                started = time.perf_counter()
+                committed_at = self._commit(entry[0])
+                reached("committed")
+                self._outbox.deliver(entry[1])
+                self._committed(entry[0], committed_at, time.perf_counter() - started)
+                self._queue.task_done()
+            done = True
+        finally:
+            if not done:
+                self._failed(JournalFailure("the committer stopped"))
+
+    def _commit(self, batch: Batch) -> datetime:
+        try:
+            return self._writer.commit(batch)
+        except CONNECTION_LOST as error:
+            self.outage = str(error)
+            log.error("the ledger is gone; nothing leaves until it is back", error=str(error).strip())
+        attempt = 0
+        while True:
+            pause = _RETRY_SECONDS[min(attempt, len(_RETRY_SECONDS) - 1)]
+            if self._stopping.wait(pause):
+                raise JournalFailure(f"the ledger did not come back before the stop: {self.outage}")
+            attempt += 1
+            try:
+                committed_at = self._writer.settle(batch)
+            except (*CONNECTION_LOST, OperatorError) as error:
+                self.outage = str(error)
+                continue
+            log.info("the ledger is back", batch=batch.number)
+            self.outage = ""
+            return committed_at

@@ -1,0 +1,161 @@
+"""What a counterparty takes and wants beyond its data dictionary: one small TOML file per counterparty.
+
+A dialect is chosen by ``OmsDialect`` in sessions.cfg and looked for in the configured fix_specs directory,
+then among the standard ones that come with the gateway. Core code never asks which broker it is; it asks the
+dialect.
+Invariant: no rule here can change what an order is: the fields that make it are neither set nor dropped.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, StrictBool, StrictInt, ValidationInfo, field_validator
+
+from oms.config.problems import REQUIRED, Problems, Section, key, show, wrong
+from oms.config.rules import ORD_TYPES, TIMES_IN_FORCE, fix_value
+
+SHIPPED = Path(__file__).parent / "demo" / "fix_specs"
+STANDARD_DIALECTS = {
+    "FIX.4.2": "standard-fix42",
+    "FIX.4.4": "standard-fix44",
+    "FIX.5.0SP2": "standard-fix50sp2",
+}
+
+# Header, trailer, ids and the order itself: the gateway's own work, out of reach of [tags].
+OWN_TAGS = frozenset((8, 9, 10, 11, 34, 35, 37, 38, 40, 41, 43, 44, 49, 52, 54, 55, 56, 59, 60, 97, 99, 122, 1128))
+MAX_TAG = 2_147_483_647
+
+
+def _tag(text: object) -> int:
+    number = text if isinstance(text, int) and not isinstance(text, bool) else None
+    if isinstance(text, str) and text.isascii() and text.isdecimal():
+        number = int(text)
+    if number is None or not 0 < number <= MAX_TAG:
+        raise wrong(f"{show(text)} is not a tag number", 'write the number of the tag, such as "21"')
+    if number in OWN_TAGS:
+        raise wrong(f"tag {number} is the gateway's own", f"remove {number}; rules are for the other tags")
+    return number
+
+
+def _values(words: dict[str, str], field: str) -> BeforeValidator:
+    def convert(value: object) -> object:
+        items = list(value) if isinstance(value, list | tuple | set | frozenset) else []
+        if not items or not all(isinstance(item, str) for item in items):
+            raise ValueError("not a list of texts")
+        return frozenset(fix_value(item, words, field) for item in items)
+
+    return BeforeValidator(convert)
+
+
+class TagRules(Section):
+    """[tags]: fields added to or dropped from requests, and what happens to unknown fields."""
+
+    set: dict[int, str] = key(
+        dict,
+        "Added to NewOrderSingle(D) and OrderCancelReplaceRequest(G) where absent.",
+        expects="a table of tag number to value",
+        example='{ "21" = "1" }',
+    )
+    drop: frozenset[int] = key(
+        frozenset,
+        "Dropped from requests to this counterparty.",
+        expects="a list of tag numbers",
+        example='["9001"]',
+    )
+    unknown: Literal["reject", "drop", "pass"] = key(
+        "reject",
+        "A client's field that this broker's dictionary does not know: refuse the order, drop the field, or send it.",
+        expects='"reject", "drop" or "pass"',
+        example='"reject"',
+    )
+    unknown_reports: Literal["drop", "pass"] = key(
+        "drop",
+        "A broker's field that this client's dictionary does not know: leave it out of the report, or send it.",
+        expects='"drop" or "pass"',
+        example='"drop"',
+    )
+
+    @field_validator("set", mode="before")
+    @classmethod
+    def _set_tags(cls, value: object) -> object:
+        if not isinstance(value, dict):
+            raise ValueError("not a table")
+        for text in value.values():
+            if not isinstance(text, str) or not text or not text.isprintable():
+                raise wrong(f"{show(text)} is not a FIX value", 'write printable text in quotes, such as "1"')
+        return {_tag(tag): text for tag, text in value.items()}
+
+    @field_validator("drop", mode="before")
+    @classmethod
+    def _drop_tags(cls, value: object, info: ValidationInfo) -> object:
+        if not isinstance(value, list | tuple | frozenset):
+            raise ValueError("not a list")
+        dropped = frozenset(_tag(tag) for tag in value)
+        both = sorted(dropped & set(info.data.get("set", {})))
+        if both:
+            raise wrong(f"tag {both[0]} is in set as well", f"remove {both[0]} from one of them")
+        return dropped
+
+
+class Dialect(Section):
+    """A counterparty's dialect."""
+
+    name: str = key(REQUIRED, "The file's name without .toml.", expects="text", example='"standard-fix44"')
+    description: str = key("", "For people.", expects="text", example='"Broker X, equities"')
+    ord_types: Annotated[frozenset[str], _values(ORD_TYPES, "OrdType(40)")] = key(
+        REQUIRED,
+        "OrdType(40) values it takes: market, limit, stop, stop_limit, or FIX values.",
+        expects="a list of words or FIX values",
+        example='["market", "limit"]',
+    )
+    times_in_force: Annotated[frozenset[str], _values(TIMES_IN_FORCE, "TimeInForce(59)")] = key(
+        REQUIRED,
+        "TimeInForce(59) values it takes: day, gtc, opg, ioc, fok, gtx, gtd, at_the_close, or FIX values.",
+        expects="a list of words or FIX values",
+        example='["day", "ioc"]',
+    )
+    status_requests: StrictBool = key(
+        True, "Whether it answers OrderStatusRequest(H).", expects="true or false", example="true"
+    )
+    max_cl_ord_id_length: StrictInt = key(
+        20,
+        "Longest ClOrdID(11) it takes. The gateway's own are up to 20 characters.",
+        expects="a whole number from 12 to 255",
+        example="20",
+        ge=12,
+        le=255,
+    )
+    resend_window_seconds: StrictInt = key(
+        10,
+        "How old an order or replace may be, in seconds, when this broker asks for it again; older "
+        "ones are gap-filled.",
+        expects="a whole number from 0 to 86400",
+        example="10",
+        ge=0,
+        le=86400,
+    )
+    tags: TagRules = key(TagRules, "Rules for fields.", expects="a [tags] section")
+
+
+def dialect_file(name: str, fix_specs: Path) -> Path:
+    """The file of a dialect: in the configured directory, else the one that comes with the gateway."""
+    own = fix_specs / f"{name}.toml"
+    shipped = SHIPPED / f"{name}.toml"
+    return shipped if not os.path.exists(own) and shipped.exists() else own
+
+
+def read_dialect(name: str, fix_specs: Path, named_by: str, problems: Problems) -> Dialect | None:
+    """The dialect of this name, or None with what is wrong noted. ``named_by`` says which key names it."""
+    file = dialect_file(name, fix_specs)
+    text = problems.read(file, named_by)
+    data = None if text is None else problems.toml(text, file)
+    if data is None:
+        return None
+    dialect = problems.validated(Dialect, data, file)
+    if dialect is not None and dialect.name != name:
+        problems.add(file, "name", f"{show(dialect.name)} is not the file's name", f'write name = "{name}"')
+        return None
+    return dialect

@@ -1,0 +1,126 @@
+"""Reads the whole configuration, or says everything that is wrong with it.
+
+``oms.toml`` names the other files: sessions, data dictionaries and dialects, instruments, accounts.
+Invariant (I12): ``load`` either returns a Config of which every part has been checked alone and against the
+others, or raises one ConfigError with all problems found. It writes nothing and connects to nothing.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from oms.config.crosscheck import Parts, check_all
+from oms.config.problems import Problems
+from oms.config.reference import Account, Instrument, read_accounts, read_instruments
+from oms.config.rules import LimitRule, RouteRule
+from oms.config.session_keys import Role
+from oms.config.session_reader import SessionReader
+from oms.config.sessions import SessionSpec, settings_text
+from oms.config.settings import Database, Files, Gateway, Inbox, Log, Metrics, OmsToml
+from oms.errors import Problem
+
+Part = TypeVar("Part", Files, Gateway)
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Everything configured. Paths are absolute.
+
+    ``limits`` has the [limits] default first, if there is one, then the overrides in file order; ``routes``
+    are in file order; ``warnings`` are allowed but worth an operator's look.
+    """
+
+    path: Path
+    directory: Path
+    gateway: Gateway
+    files: Files
+    database: Database
+    inbox: Inbox
+    limits: tuple[LimitRule, ...]
+    routes: tuple[RouteRule, ...]
+    instruments: dict[str, Instrument]
+    accounts: dict[str, Account]
+    sessions: dict[str, SessionSpec]
+    metrics: Metrics
+    log: Log
+    warnings: tuple[Problem, ...] = ()
+
+    def limit_for(self, client: str, account: str, symbol: str) -> LimitRule | None:
+        """The rule for such an order, or None: then the order is refused.
+
+        The most specific matching rule wins: more exact names first, then more patterns other than ``*``,
+        then the earlier one in the file.
+        """
+        taking = [rule for rule in self.limits if rule.takes(client, account, symbol)]
+        return max(taking, key=lambda rule: rule.specificity, default=None)  # max keeps the first of equals
+
+    def role(self, role: Role) -> tuple[SessionSpec, ...]:
+        """The sessions of a role, in file order."""
+        return tuple(spec for spec in self.sessions.values() if spec.role == role)
+
+    def tls(self, role: Role) -> bool:
+        """Whether the sessions of a role use TLS; all of them do, or none."""
+        return any(spec.tls for spec in self.role(role))
+
+
+def engine_settings(config: Config, role: Role) -> str:
+    """QuickFIX settings text for all sessions of a role: defaults in, paths absolute, ``Oms`` keys out."""
+    return settings_text(config.role(role))
+
+
+def load(path: Path) -> Config:
+    """The configuration whose oms.toml is ``path``. Raises ConfigError with every problem found."""
+    file = path.expanduser().absolute()
+    if os.path.isdir(file):  # False, where pathlib raises, for a name that cannot be one
+        file = file / "oms.toml"
+    problems = Problems()
+    text = problems.read(file, "--config")
+    data = None if text is None else problems.toml(text, file)
+    problems.stop_if_any()
+    assert data is not None
+    whole = problems.validated(OmsToml, data, file)
+    # a slip in one section must not hide what is wrong in the other files: these two are tried alone
+    files = _alone(Files, data.get("files"))
+    gateway = _alone(Gateway, data.get("gateway"))
+    files = Files(**{name: _beside(file, getattr(files, name)) for name in Files.model_fields})
+    state_dir = _beside(file, gateway.state_dir)
+    sessions = SessionReader(files.sessions, files.fix_specs, state_dir, problems).read(
+        f"[files] sessions in {file.name}"
+    )
+    instruments = read_instruments(files.instruments, f"[files] instruments in {file.name}", problems)
+    accounts = read_accounts(files.accounts, f"[files] accounts in {file.name}", problems)
+    if whole is not None:
+        parts = Parts(file, whole, files, sessions, instruments, accounts, state_dir)
+        check_all(parts, problems)
+    problems.stop_if_any()
+    assert whole is not None
+    log_file = _beside(file, whole.log.file) if whole.log.file else None
+    return Config(
+        path=file,
+        directory=file.parent,
+        gateway=whole.gateway.model_copy(update={"state_dir": state_dir}),
+        files=files,
+        database=whole.database,
+        inbox=whole.inbox,
+        limits=whole.limits.rules(),
+        routes=whole.routes,
+        instruments=instruments,
+        accounts=accounts,
+        sessions=sessions.specs,
+        metrics=whole.metrics,
+        log=whole.log.model_copy(update={"file": log_file}),
+        warnings=tuple(problems.warnings),
+    )
+
+
+def _alone(model: type[Part], data: object) -> Part:
+    """One section by itself, its defaults where it is wrong; what is wrong has been noted with the whole."""
+    return Problems().validated(model, data or {}, Path()) or model()
+
+
+def _beside(file: Path, path: Path) -> Path:
+    """A path of the configuration, relative to the directory of oms.toml."""
+    return (file.parent / path.expanduser()).absolute()

@@ -1,0 +1,228 @@
+"""What ``oms.toml`` may say: one frozen model per section, one field per key.
+
+The fields are the single source of defaults and meanings; ``docs/configuration.md`` is checked against them.
+Limits: these models look at one section at a time. What must agree across sections and files is in
+``crosscheck.py``.
+Invariants: trading is off unless the file says on; an order for which no limit is configured has no limit
+rule at all, so that the gateway refuses it; money and quantities are decimals; times are UTC.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, time
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import BeforeValidator, StrictInt, field_validator, model_validator
+
+from oms.config.problems import Section, key, wrong
+from oms.config.rules import NAME, Limits, RouteRule
+
+
+def _utc_time(value: object) -> object:
+    if isinstance(value, str):
+        value = time.fromisoformat(value)
+    if isinstance(value, time) and not value.utcoffset():
+        return value.replace(tzinfo=UTC)
+    raise ValueError("not a time of day in UTC")
+
+
+def _path(value: object) -> object:
+    if isinstance(value, str) and value.strip() and value.isprintable():
+        return Path(value)
+    if isinstance(value, Path):
+        return value
+    raise ValueError("not a file name")
+
+
+UtcTime = Annotated[time, BeforeValidator(_utc_time)]
+FileName = Annotated[Path, BeforeValidator(_path)]
+
+
+class Gateway(Section):
+    """Who this gateway is, where it keeps its state, and whether it may trade."""
+
+    name: str = key(
+        "oms",
+        "Name of this gateway in logs, metrics and the journal.",
+        expects="1 to 32 letters, digits, _ or -",
+        example='"desk1"',
+        pattern=NAME,
+    )
+    environment: Literal["test", "live"] = key(
+        "test",
+        'Shown everywhere a person looks. "live" adds warnings about what a live desk should not do.',
+        expects='"test" or "live"',
+        example='"test"',
+    )
+    state_dir: FileName = key(
+        Path("state"),
+        "Directory for the FIX message stores, the control socket and the embedded Postgres. "
+        "Relative to oms.toml. One gateway per directory.",
+        expects="a directory",
+        example='"state"',
+    )
+    trading: Literal["on", "off"] = key(
+        "off",
+        'With "off" new orders and replaces that add risk are refused; sessions, cancels and reports still work.',
+        expects='"on" or "off"',
+        example='"off"',
+    )
+    trading_day_rollover: UtcTime = key(
+        time(0, 0, tzinfo=UTC),
+        "UTC time at which a new trade date begins. A trading day carries the UTC date on which it begins.",
+        expects="a time of day in UTC",
+        example="22:00:00",
+    )
+
+    def trade_date(self, moment: datetime) -> date:
+        """The trade date of an aware moment: the UTC date on which its trading day began."""
+        utc = moment.astimezone(UTC)
+        return utc.date() if utc.timetz() >= self.trading_day_rollover else date.fromordinal(utc.toordinal() - 1)
+
+
+class Files(Section):
+    """Where the other files are. Relative names are relative to the directory of oms.toml."""
+
+    sessions: FileName = key(
+        Path("sessions.cfg"),
+        "The FIX sessions (QuickFIX settings).",
+        expects="a file name",
+        example='"sessions.cfg"',
+    )
+    fix_specs: FileName = key(
+        Path("fix_specs"),
+        "Directory of data dictionaries (*.xml) and dialects (*.toml) that differ from the standard ones.",
+        expects="a directory",
+        example='"fix_specs"',
+    )
+    instruments: FileName = key(
+        Path("instruments.csv"),
+        "Instruments that may be traded.",
+        expects="a file name",
+        example='"instruments.csv"',
+    )
+    accounts: FileName = key(
+        Path("accounts.csv"),
+        "Accounts, and which client may use which.",
+        expects="a file name",
+        example='"accounts.csv"',
+    )
+
+
+class Database(Section):
+    """The ledger. Without a URL the gateway starts an embedded Postgres in its state directory."""
+
+    url: str | None = key(
+        None,
+        "Postgres of the ledger, as the role that may only insert into journal and fills. Absent: "
+        "embedded Postgres. "
+        "Keep the password out of the file: libpq reads PGPASSWORD or ~/.pgpass.",
+        expects="a URL postgresql://USER@HOST:PORT/DATABASE",
+        example='"postgresql://oms@localhost:5432/oms"',
+        repr=False,
+    )
+    owner_url: str | None = key(
+        None,
+        "The same database as the role that owns the tables; used for migrations only. Absent: the same as url.",
+        expects="a URL postgresql://USER@HOST:PORT/DATABASE",
+        example='"postgresql://oms_owner@localhost:5432/oms"',
+        repr=False,
+    )
+
+    @field_validator("url", "owner_url")
+    @classmethod
+    def _is_postgres(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        try:
+            parts = urlsplit(value)
+            usable = parts.scheme in ("postgresql", "postgresql+psycopg") and len(parts.path) > 1 and parts.port != 0
+        except ValueError:
+            usable = False
+        if not usable:  # the URL itself is not shown: it may hold a password
+            raise wrong(
+                "not the URL of a Postgres database",
+                'write "postgresql://USER@HOST:PORT/DATABASE", or remove the key for the embedded Postgres',
+            )
+        return value
+
+    @model_validator(mode="after")
+    def _owner_needs_url(self) -> Database:
+        if self.owner_url is not None and self.url is None:
+            raise wrong("owner_url without url", "add url, or remove owner_url for the embedded Postgres")
+        return self
+
+
+class Inbox(Section):
+    """How much may wait between the FIX sessions and the core."""
+
+    per_session: StrictInt = key(
+        2000,
+        "Messages of one session that may wait; past it that session, and no other, feels back-pressure.",
+        expects="a whole number from 1 to 1000000",
+        example="2000",
+        ge=1,
+        le=1_000_000,
+    )
+    max_batch: StrictInt = key(
+        500,
+        "Messages that one commit may cover. More throughput under load against a longer commit.",
+        expects="a whole number from 1 to 100000",
+        example="500",
+        ge=1,
+        le=100_000,
+    )
+
+
+class Metrics(Section):
+    """The Prometheus endpoint."""
+
+    host: str = key(
+        "127.0.0.1", "Address it listens on. It has no password.", expects="an address", example='"127.0.0.1"'
+    )
+    port: StrictInt = key(
+        0,
+        "Port it listens on; 0 turns it off.",
+        expects="a whole number from 0 to 65535",
+        example="9464",
+        ge=0,
+        le=65535,
+    )
+
+
+class Log(Section):
+    """The gateway's own log. Raw FIX messages are in the journal, not here."""
+
+    level: Literal["debug", "info", "warning", "error"] = key(
+        "info",
+        "Least level that is written.",
+        expects='"debug", "info", "warning" or "error"',
+        example='"info"',
+    )
+    format: Literal["console", "json"] = key(
+        "console",
+        "For people, or one JSON object per line.",
+        expects='"console" or "json"',
+        example='"console"',
+    )
+    file: FileName | None = key(
+        None,
+        "File to append to, relative to oms.toml. Absent: standard error.",
+        expects="a file name",
+        example='"oms.log"',
+    )
+
+
+class OmsToml(Section):
+    """The whole of oms.toml."""
+
+    gateway: Gateway = key(Gateway, "Who this gateway is.", expects="a [gateway] section")
+    files: Files = key(Files, "Where the other files are.", expects="a [files] section")
+    database: Database = key(Database, "The ledger.", expects="a [database] section")
+    inbox: Inbox = key(Inbox, "What may wait.", expects="an [inbox] section")
+    limits: Limits = key(Limits, "Limits per order.", expects="a [limits] section")
+    routes: tuple[RouteRule, ...] = key((), "Where orders go.", expects="[[routes]] sections")
+    metrics: Metrics = key(Metrics, "Prometheus endpoint.", expects="a [metrics] section")
+    log: Log = key(Log, "The log.", expects="a [log] section")

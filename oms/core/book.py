@@ -1,0 +1,145 @@
+"""What the core remembers: live orders under all their ids, today's duplicate keys, sessions, the next number.
+
+Invariant (I11): finished orders leave through `evict`; what stays of them are the day's ClOrdID(11) and ExecID(17)
+keys. An id that is not found here may still be in the ledger: the flow looks before the core decides.
+Owned by the core thread.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from datetime import date
+
+from oms.core.order import Child, Order
+
+_DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+
+def number_id(prefix: str, number: int) -> str:
+    """A short id that sorts as its number does: prefix and nine digits of base 36 (good for 10^14)."""
+    digits = []
+    for _ in range(9):
+        number, rest = divmod(number, 36)
+        digits.append(_DIGITS[rest])
+    return prefix + "".join(reversed(digits))
+
+
+@dataclass(slots=True)
+class SessionState:
+    """One counterparty session as the core knows it."""
+
+    name: str
+    role: str
+    epoch: int = 0
+    in_msg_seq_num: int = 0
+    logged_on: bool = False
+    changed_at: object = None
+
+
+@dataclass(slots=True)
+class Book:
+    """Orders and keys in memory."""
+
+    next_seq: int = 1
+    orders: dict[str, Order] = field(default_factory=dict)
+    by_client_id: dict[tuple[str, str], Order] = field(default_factory=dict)
+    by_broker_id: dict[str, tuple[Order, Child]] = field(default_factory=dict)
+    by_broker_order_id: dict[tuple[str, str], tuple[Order, Child]] = field(default_factory=dict)
+    client_keys: dict[str, set[str]] = field(default_factory=dict)
+    client_keys_day: dict[str, date] = field(default_factory=dict)
+    fill_keys: dict[tuple[str, date], set[str]] = field(default_factory=dict)
+    sessions: dict[str, SessionState] = field(default_factory=dict)
+    finished: deque[str] = field(default_factory=deque)
+
+    def take_seq(self) -> int:
+        """The next number of the journal; ids are made from it."""
+        seq = self.next_seq
+        self.next_seq = seq + 1
+        return seq
+
+    def is_up(self, session: str) -> bool:
+        """Whether a session is logged on, as far as its last event told."""
+        state = self.sessions.get(session)
+        return state is not None and state.logged_on
+
+    # -- ClOrdIDs of clients, unique per session and trading day ------------------------------------------
+
+    def client_key_seen(self, session: str, day: date, cl_ord_id: str) -> bool:
+        """Whether this client used this ClOrdID(11) already on this trading day, or a live order has it."""
+        self._roll(session, day)
+        return cl_ord_id in self.client_keys[session] or (session, cl_ord_id) in self.by_client_id
+
+    def note_client_key(self, session: str, day: date, cl_ord_id: str) -> None:
+        """A ClOrdID(11) is used up."""
+        self._roll(session, day)
+        self.client_keys[session].add(cl_ord_id)
+
+    def _roll(self, session: str, day: date) -> None:
+        if self.client_keys_day.get(session) != day:
+            self.client_keys_day[session] = day
+            self.client_keys[session] = set()
+
+    # -- ExecIDs of fills, unique per broker and trade date (I3) ------------------------------------------
+
+    def fill_key_seen(self, broker: str, day: date, exec_id: str) -> bool:
+        """Whether this fill is in the ledger."""
+        keys = self.fill_keys.get((broker, day))
+        return keys is not None and exec_id in keys
+
+    def note_fill_key(self, broker: str, day: date, exec_id: str) -> None:
+        """A fill goes into the ledger."""
+        keys = self.fill_keys.get((broker, day))
+        if keys is None:
+            self._forget_old_fill_days(broker)
+            keys = self.fill_keys[broker, day] = set()
+        keys.add(exec_id)
+
+    def _forget_old_fill_days(self, broker: str, keep: int = 5) -> None:
+        days = sorted(day for name, day in self.fill_keys if name == broker)
+        for day in days[: max(len(days) - keep + 1, 0)]:
+            del self.fill_keys[broker, day]
+
+    # -- orders under their ids -----------------------------------------------------------------------------
+
+    def add(self, order: Order) -> None:
+        """Take an order up under every id it has."""
+        self.orders[order.order_id] = order
+        self.by_client_id[order.client, order.original_cl_ord_id] = order
+        for cl_ord_id in order.to_broker:
+            self.by_client_id[order.client, cl_ord_id] = order
+        for child in order.children:
+            self.add_child(order, child)
+        child_now = order.child
+        if child_now is not None:
+            for broker_cl_ord_id in order.to_client:
+                self.by_broker_id[broker_cl_ord_id] = (order, child_now)
+
+    def add_child(self, order: Order, child: Child) -> None:
+        """Take a child up under its broker's ids."""
+        self.by_broker_id[child.child_id] = (order, child)
+        if child.broker_order_id:
+            self.by_broker_order_id[child.broker, child.broker_order_id] = (order, child)
+
+    def finish(self, order: Order) -> None:
+        """An order has finished: it may be evicted after those that finished before it."""
+        self.finished.append(order.order_id)
+
+    def evict(self, keep: int) -> None:
+        """Forget the oldest finished orders, but for the `keep` last ones."""
+        while len(self.finished) > keep:
+            order = self.orders.get(self.finished.popleft())
+            if order is not None and order.finished:
+                self.forget(order)
+
+    def forget(self, order: Order) -> None:
+        """Take an order out of memory with all its ids."""
+        self.orders.pop(order.order_id, None)
+        self.by_client_id.pop((order.client, order.original_cl_ord_id), None)
+        for cl_ord_id in order.to_broker:
+            self.by_client_id.pop((order.client, cl_ord_id), None)
+        for broker_cl_ord_id in order.to_client:
+            self.by_broker_id.pop(broker_cl_ord_id, None)
+        for child in order.children:
+            self.by_broker_id.pop(child.child_id, None)
+            self.by_broker_order_id.pop((child.broker, child.broker_order_id), None)

@@ -1,0 +1,392 @@
+"""What brokers report: ExecutionReport(8) and OrderCancelReject(9), applied to orders and relayed to clients.
+
+Law: what a broker says happened, happened. A fill is in the ledger even for an order nobody knows; what the
+table does not allow is recorded and raised as an exception item. A report seen before (ExecID(17)) changes
+nothing and sends nothing (I3). Quantities told to clients are the ledger's own, so reports that overtake one
+another still end in agreement.
+"""
+
+from __future__ import annotations
+
+from oms.core import replies
+from oms.core import tags as t
+from oms.core import transitions as life
+from oms.core.book import number_id
+from oms.core.effects import Fill
+from oms.core.messages import CancelReject, Event, ExecutionReport
+from oms.core.order import (
+    ACCEPTED,
+    OPEN_REQUEST,
+    PENDING,
+    REFUSED,
+    ZERO,
+    Child,
+    Execution,
+    Order,
+    Request,
+    add_trade,
+    bust_trade,
+    correct_trade,
+    decimal_text,
+)
+from oms.core.replies import Context
+
+TRADES = {"F": "trade", "G": "correct", "H": "bust"}
+
+
+def execution_report(ctx: Context, seq: int, event: Event, msg: ExecutionReport) -> None:
+    """Find the order, drop repeats, apply, relay."""
+    found = _find(ctx, event, msg)
+    if found is None:
+        _for_no_order(ctx, seq, event, msg)
+        return
+    order, child = found
+    ctx.fx.order_id = order.order_id
+    if msg.problem is not None:
+        text = f"{msg.problem.tag}: {msg.problem.text}"
+        replies.open_item(ctx, seq, event, "unreadable_report", text, order)
+        return
+    if _is_repeat(ctx, seq, event, order, child, msg):
+        return
+    if msg.exec_id and msg.exec_id != "0":
+        child.exec_ids.add(msg.exec_id)
+    child.body = ()
+    if msg.order_id and not child.broker_order_id and msg.order_id != "NONE":
+        child.broker_order_id = msg.order_id
+        ctx.book.by_broker_order_id[child.broker, msg.order_id] = (order, child)
+    if msg.exec_type == "I":
+        _status_answer(ctx, seq, event, order, child, msg)
+    elif msg.exec_type in ("6", "E"):
+        _pending(ctx, seq, event, order, child, msg)
+    elif msg.exec_type in life.EVENT_OF_EXEC_TYPE:
+        _apply(ctx, seq, event, order, child, msg)
+    else:
+        text = f"ExecType(150) {msg.exec_type} is not known"
+        replies.open_item(ctx, seq, event, "unknown_exec_type", text, order)
+
+
+def _find(ctx: Context, event: Event, msg: ExecutionReport) -> tuple[Order, Child] | None:
+    """By our ClOrdID(11), by OrigClOrdID(41), by the broker's OrderID(37): never by what is traded."""
+    book = ctx.book
+    for found in (
+        book.by_broker_id.get(msg.cl_ord_id),
+        book.by_broker_id.get(msg.orig_cl_ord_id),
+        book.by_broker_order_id.get((event.session, msg.order_id)),
+    ):
+        if found is not None and found[1].broker == event.session:
+            return found
+    return None
+
+
+def _for_no_order(ctx: Context, seq: int, event: Event, msg: ExecutionReport) -> None:
+    """A report for no order of ours: a fill is kept and answered with DontKnowTrade(Q); always an item."""
+    about = f"ClOrdID(11) {msg.cl_ord_id or 'absent'}, OrderID(37) {msg.order_id or 'absent'}"
+    if msg.exec_type not in TRADES or msg.last_qty is None or msg.last_px is None:
+        replies.open_item(
+            ctx,
+            seq,
+            event,
+            "unknown_order",
+            f"report for no order of ours: {about}",
+            None,
+            severity="warning",
+        )
+        return
+    if ctx.book.fill_key_seen(event.session, msg.trade_date, msg.exec_id):
+        ctx.fx.detail["duplicate"] = True
+        return
+    _book_fill(ctx, seq, event, None, None, msg, number_id("E", seq))
+    replies.open_item(ctx, seq, event, "unknown_order", f"fill for no order of ours: {about}", None)
+    fields = {
+        t.ORDER_ID: msg.order_id or "NONE",
+        t.EXEC_ID: msg.exec_id,
+        t.DK_REASON: "D",
+        t.SYMBOL: msg.symbol,
+        t.SIDE: msg.side,
+        t.LAST_QTY: decimal_text(msg.last_qty),
+        t.LAST_PX: decimal_text(msg.last_px),
+        t.TEXT: f"no order of ours: {about}",
+    }
+    if msg.order_qty is not None:
+        fields[t.ORDER_QTY] = decimal_text(msg.order_qty)
+    replies.dont_know_trade(ctx, event, fields)
+
+
+def _is_repeat(ctx: Context, seq: int, event: Event, order: Order, child: Child, msg: ExecutionReport) -> bool:
+    if msg.exec_id in child.exec_ids:
+        ctx.fx.detail["duplicate"] = True
+        return True
+    if msg.exec_type in TRADES and ctx.book.fill_key_seen(event.session, msg.trade_date, msg.exec_id):
+        text = f"ExecID(17) {msg.exec_id} was used for another fill of {msg.trade_date}: not booked"
+        replies.open_item(ctx, seq, event, "exec_id_reused", text, order)
+        return True
+    return False
+
+
+def _book_fill(
+    ctx: Context,
+    seq: int,
+    event: Event,
+    order: Order | None,
+    child: Child | None,
+    msg: ExecutionReport,
+    client_exec_id: str,
+) -> None:
+    ctx.book.note_fill_key(event.session, msg.trade_date, msg.exec_id)
+    ctx.fx.fills.append(
+        Fill(
+            client_exec_id,
+            event.session,
+            msg.trade_date,
+            msg.exec_id,
+            msg.exec_ref_id,
+            TRADES[msg.exec_type],
+            order.order_id if order else None,
+            child.child_id if child else None,
+            order.account if order else msg.account,
+            order.symbol if order else msg.symbol,
+            order.side if order else msg.side,
+            msg.last_qty or ZERO,
+            msg.last_px or ZERO,
+            msg.transact_time,
+            event.received_at,
+            seq,
+        )
+    )
+
+
+def _apply(ctx: Context, seq: int, event: Event, order: Order, child: Child, msg: ExecutionReport) -> None:
+    happened = life.EVENT_OF_EXEC_TYPE[msg.exec_type]
+    request = order.request_by_broker_id(msg.cl_ord_id)
+    if happened == life.REJECT and request is not None and request.state in OPEN_REQUEST:
+        refuse_request(ctx, seq, event, order, request, "2", msg.text, ())
+        return
+    after = life.next_state(order.life, happened)
+    if after is None:
+        text = f"ExecType(150) {msg.exec_type} while the order is {order.life}"
+        replies.open_item(ctx, seq, event, "not_allowed", text, order)
+        return
+    if (order.life, happened) in life.CONTRADICTIONS:
+        text = f"fill of {msg.last_qty} reported while the order is {order.life}"
+        replies.open_item(ctx, seq, event, "fill_after_end", text, order)
+    was_finished = order.finished
+    extra: dict[str, str] = {}
+    if msg.exec_type in TRADES and not _trade(ctx, seq, event, order, child, msg, extra):
+        return
+    ctx.fx.detail["transition"] = [order.life, happened, after]
+    order.life = child.life = after
+    if happened in (life.REPLACE, life.CANCEL):
+        _settle_request(ctx, order, child, request, happened, msg)
+    elif happened == life.RESTATE and msg.order_qty is not None:
+        order.order_qty = child.order_qty = msg.order_qty
+        order.price = child.price = msg.price if msg.price is not None else order.price
+    elif happened == life.REJECT:
+        order.reason = msg.text or order.reason
+        extra[t.ORD_REJ_REASON] = msg.ord_rej_reason or "0"
+    _sync_pending(ctx, order, msg)
+    _check_quantities(ctx, seq, event, order, child, msg)
+    ctx.fx.touch(order, seq)
+    if order.finished and not was_finished:
+        ctx.book.finish(order)
+    _relay(ctx, order, child, msg, request, extra)
+
+
+def _trade(
+    ctx: Context,
+    seq: int,
+    event: Event,
+    order: Order,
+    child: Child,
+    msg: ExecutionReport,
+    extra: dict[str, str],
+) -> bool:
+    """Book a trade, correction or bust. False if it could not be applied (an item says why)."""
+    if not msg.exec_id or msg.exec_id == "0":
+        replies.open_item(ctx, seq, event, "fill_without_id", "a fill without ExecID(17) cannot be booked", order)
+        return False
+    client_exec_id = number_id("E", ctx.book.next_seq)  # that of the report which follows
+    if msg.exec_type == "F":
+        if msg.last_qty is None or msg.last_px is None or msg.last_qty <= 0:
+            text = "a fill needs LastQty(32) above zero and LastPx(31)"
+            replies.open_item(ctx, seq, event, "fill_without_quantity", text, order)
+            return False
+        add_trade(order, child, msg.exec_id, Execution(client_exec_id, msg.last_qty, msg.last_px))
+    else:
+        ref = child.executions.get(msg.exec_ref_id)
+        if ref is None or not ref.live:
+            text = f"ExecRefID(19) {msg.exec_ref_id or 'absent'} names no live execution of this order"
+            replies.open_item(ctx, seq, event, "unknown_execution", text, order)
+            _book_fill(ctx, seq, event, order, child, msg, number_id("E", seq))
+            return False
+        if msg.exec_type == "H":
+            bust_trade(order, child, ref)
+        else:
+            qty = msg.last_qty if msg.last_qty is not None else ref.last_qty
+            price = msg.last_px if msg.last_px is not None else ref.last_px
+            correct_trade(order, child, ref, msg.exec_id, Execution(client_exec_id, qty, price))
+        extra[t.EXEC_REF_ID] = ref.client_exec_id
+    _book_fill(ctx, seq, event, order, child, msg, client_exec_id)
+    if msg.last_qty is not None:
+        extra[t.LAST_QTY] = decimal_text(msg.last_qty)
+    if msg.last_px is not None:
+        extra[t.LAST_PX] = decimal_text(msg.last_px)
+    return True
+
+
+def _settle_request(
+    ctx: Context, order: Order, child: Child, request: Request | None, happened: str, msg: ExecutionReport
+) -> None:
+    """A cancel or replace took effect: its request is answered, a replace brings its terms."""
+    if request is None or request.state not in OPEN_REQUEST:
+        if happened == life.REPLACE and msg.order_qty is not None:  # a broker's own replace
+            order.order_qty = child.order_qty = msg.order_qty
+        return
+    request.state = ACCEPTED
+    ctx.fx.requests[request.seq] = request
+    if happened == life.REPLACE:
+        order.order_qty = child.order_qty = (
+            msg.order_qty if msg.order_qty is not None else request.order_qty or order.order_qty
+        )
+        order.price = child.price = request.price
+        order.stop_px = child.stop_px = request.stop_px
+        order.cl_ord_id = request.cl_ord_id
+        child.cl_ord_id = request.broker_cl_ord_id
+
+
+def _pending(ctx: Context, seq: int, event: Event, order: Order, child: Child, msg: ExecutionReport) -> None:
+    """Pending cancel or pending replace: the broker has the request, and has not decided."""
+    kind = "F" if msg.exec_type == "6" else "G"
+    request = order.request_by_broker_id(msg.cl_ord_id)
+    if request is None or request.kind != kind:
+        request = next((one for one in order.pending_requests if one.kind == kind), None)
+    if request is not None and request.state in OPEN_REQUEST:
+        request.state = PENDING
+        ctx.fx.requests[request.seq] = request
+    _check_quantities(ctx, seq, event, order, child, msg)
+    ctx.fx.touch(order, seq)
+    _relay(ctx, order, child, msg, request, {})
+
+
+def _sync_pending(ctx: Context, order: Order, msg: ExecutionReport) -> None:
+    """OrdStatus(39) 6 or E on another report says that the request is pending, even if no report said so."""
+    kind = {"6": "F", "E": "G"}.get(msg.ord_status)
+    if kind is None:
+        return
+    request = next((one for one in order.pending_requests if one.kind == kind and one.state != PENDING), None)
+    if request is not None and not any(one.kind == kind and one.state == PENDING for one in order.requests):
+        request.state = PENDING
+        ctx.fx.requests[request.seq] = request
+
+
+def _check_quantities(ctx: Context, seq: int, event: Event, order: Order, child: Child, msg: ExecutionReport) -> None:
+    """Raise what does not add up: more than ordered, or a broker's CumQty(14) that is not ours."""
+    if order.cum_qty > order.order_qty:
+        text = f"filled {decimal_text(order.cum_qty)} of OrderQty(38) {decimal_text(order.order_qty)}"
+        replies.open_item(ctx, seq, event, "overfill", text, order)
+    if msg.cum_qty is None:
+        return
+    if msg.cum_qty != child.cum_qty:
+        text = f"broker's CumQty(14) {decimal_text(msg.cum_qty)}, ledger's {decimal_text(child.cum_qty)}"
+        replies.open_item(ctx, seq, event, "quantity_mismatch", text, order, severity="warning")
+    elif "quantity_mismatch" in order.open_items:
+        text = f"CumQty(14) {decimal_text(msg.cum_qty)} agrees in journal row {seq}"
+        replies.resolve_item(ctx, seq, event, "quantity_mismatch", order, text)
+
+
+def _relay(
+    ctx: Context,
+    order: Order,
+    child: Child,
+    msg: ExecutionReport,
+    request: Request | None,
+    extra: dict[str, str],
+) -> None:
+    """The client's report: the broker's event, in the client's ids, with the ledger's quantities."""
+    cl_ord_id = order.to_client.get(msg.cl_ord_id, order.cl_ord_id)
+    if request is not None:
+        extra[t.ORIG_CL_ORD_ID] = request.orig_cl_ord_id
+    elif msg.orig_cl_ord_id and msg.orig_cl_ord_id in order.to_client:
+        extra[t.ORIG_CL_ORD_ID] = order.to_client[msg.orig_cl_ord_id]
+    offers = ((t.SECONDARY_ORDER_ID, child.broker_order_id), (t.SECONDARY_EXEC_ID, msg.exec_id))
+    replies.report(ctx, order, msg.exec_type, cl_ord_id=cl_ord_id, extra=extra, body=msg.body, offers=offers)
+
+
+def _status_answer(ctx: Context, seq: int, event: Event, order: Order, child: Child, msg: ExecutionReport) -> None:
+    """The answer to an OrderStatusRequest(H): the client's is relayed, our own settles an unknown order."""
+    _check_quantities(ctx, seq, event, order, child, msg)
+    if order.life == life.UNKNOWN:
+        _resolve_unknown(ctx, seq, event, order, child, msg)
+    if child.status_requests:
+        asked = child.status_requests.pop(0)
+        replies.report(ctx, order, "I", cl_ord_id=asked, exec_id="0", body=msg.body)
+    else:
+        child.untold_queries = max(child.untold_queries - 1, 0)
+
+
+def _resolve_unknown(ctx: Context, seq: int, event: Event, order: Order, child: Child, msg: ExecutionReport) -> None:
+    """The broker's word on an order we were unsure of. Fills it knows of come as reports, never from here."""
+    happened = {"8": life.REJECT, "4": life.CANCEL, "C": life.EXPIRE, "A": life.ACKNOWLEDGE}.get(
+        msg.ord_status, life.ACCEPT
+    )
+    after = life.next_state(order.life, happened)
+    if after is None:
+        return
+    ctx.fx.detail["transition"] = [order.life, happened, after]
+    order.life = child.life = after
+    replies.resolve_item(ctx, seq, event, "unknown_outcome", order, f"broker says OrdStatus(39) {msg.ord_status}")
+    if happened == life.REJECT:
+        order.reason = msg.text or "the broker does not know the order"
+        extra = {t.ORD_REJ_REASON: "0", t.TEXT: order.reason[:500]}
+        ctx.book.finish(order)
+        replies.report(ctx, order, "8", extra=extra, at=event.received_at)
+    ctx.fx.touch(order, seq)
+
+
+def cancel_reject(ctx: Context, seq: int, event: Event, msg: CancelReject) -> None:
+    """A broker refused a cancel or replace: the request is over, the order is as it was."""
+    found = ctx.book.by_broker_id.get(msg.cl_ord_id)
+    request = found[0].request_by_broker_id(msg.cl_ord_id) if found else None
+    if found is None or request is None or found[1].broker != event.session:
+        text = f"OrderCancelReject(9) for no request of ours: ClOrdID(11) {msg.cl_ord_id}"
+        replies.open_item(ctx, seq, event, "unknown_request", text, None, severity="warning")
+        return
+    order = found[0]
+    ctx.fx.order_id = order.order_id
+    if request.state not in OPEN_REQUEST:
+        ctx.fx.detail["duplicate"] = True
+        return
+    if msg.cxl_rej_reason == "1" and order.leaves_qty:
+        text = f"broker says unknown order for {order.life} order: {msg.text}"
+        replies.open_item(ctx, seq, event, "broker_unknown_order", text, order)
+    refuse_request(ctx, seq, event, order, request, msg.cxl_rej_reason or "2", msg.text, msg.body)
+
+
+def refuse_request(
+    ctx: Context,
+    seq: int,
+    event: Event,
+    order: Order,
+    request: Request,
+    reason: str,
+    text: str,
+    body: tuple[tuple[str, str], ...],
+) -> None:
+    """Close a request as refused and tell the client, in its own ids."""
+    was_finished = order.finished
+    request.state = REFUSED
+    ctx.fx.requests[request.seq] = request
+    ctx.fx.touch(order, seq)
+    if order.finished and not was_finished:
+        ctx.book.finish(order)
+    replies.cancel_reject(
+        ctx,
+        order.client,
+        order,
+        kind=request.kind,
+        cl_ord_id=request.cl_ord_id,
+        orig_cl_ord_id=request.orig_cl_ord_id,
+        reason=reason,
+        text=text,
+        at=event.received_at,
+        body=body,
+    )

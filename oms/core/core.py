@@ -1,0 +1,90 @@
+"""The core as one object: events in, effects out.
+
+`apply` takes one event under its journal number and adds what follows from it to the batch. `missing` names,
+before that, the id an event refers to that memory does not hold, so that the flow can bring the order back
+from the ledger. Same events, same numbers, same effects: there is no other input.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from oms.core import broker_side, client_side, session_side
+from oms.core import messages as m
+from oms.core.book import Book
+from oms.core.effects import Effects
+from oms.core.judge import Judge
+from oms.core.replies import Context
+from oms.core.terms import BrokerFacts
+
+Handler = Callable[[Context, int, m.Event, Any], None]
+
+HANDLERS: dict[type, Handler] = {
+    m.NewOrder: client_side.new_order,
+    m.CancelRequest: client_side.cancel,
+    m.ReplaceRequest: client_side.replace,
+    m.StatusRequest: client_side.status,
+    m.Unsupported: client_side.unsupported,
+    m.Unreadable: client_side.unreadable,
+    m.ExecutionReport: broker_side.execution_report,
+    m.CancelReject: broker_side.cancel_reject,
+    m.MessageReject: session_side.message_reject,
+    m.SessionUp: session_side.session_up,
+    m.SessionDown: session_side.session_down,
+    m.Refused: session_side.refused,
+    m.NotSent: session_side.not_sent,
+    m.ResendDeclined: session_side.resend_declined,
+}
+
+
+class Wanted(NamedTuple):
+    """An id that memory does not know and the ledger may: whose it is, and which kind of id."""
+
+    kind: str  # client, broker
+    session: str
+    ids: tuple[str, ...]
+    broker_order_id: str = ""
+
+
+class Core:
+    """State and rules of the gateway. One thread calls it."""
+
+    def __init__(self, book: Book, judge: Judge, brokers: dict[str, BrokerFacts]) -> None:
+        self.book = book
+        self._context = Context(book, judge, brokers, Effects())
+
+    def new_batch(self) -> Effects:
+        """Begin to collect the effects of a batch."""
+        self._context.fx = Effects()
+        return self._context.fx
+
+    def apply(self, seq: int, event: m.Event) -> None:
+        """Apply one event; its effects are added to the batch begun last."""
+        self._context.fx.begin()
+        HANDLERS[type(event.body)](self._context, seq, event, event.body)
+
+    def missing(self, event: m.Event) -> Wanted | None:
+        """The id to look for in the ledger before this event is applied, None if memory has all it needs."""
+        book, body = self.book, event.body
+        if isinstance(body, m.ExecutionReport):
+            if body.cl_ord_id in book.by_broker_id or body.orig_cl_ord_id in book.by_broker_id:
+                return None
+            if (event.session, body.order_id) in book.by_broker_order_id:
+                return None
+            ids = tuple(one for one in (body.cl_ord_id, body.orig_cl_ord_id) if one)
+            return Wanted("broker", event.session, ids, body.order_id)
+        if isinstance(body, m.NewOrder):
+            if not body.poss_resend or (event.session, body.cl_ord_id) in book.by_client_id:
+                return None
+            return Wanted("client", event.session, (body.cl_ord_id,))
+        if isinstance(body, m.CancelRequest | m.ReplaceRequest):
+            known = (event.session, body.orig_cl_ord_id) in book.by_client_id
+            return None if known else Wanted("client", event.session, (body.orig_cl_ord_id,))
+        if isinstance(body, m.StatusRequest):
+            known = (event.session, body.cl_ord_id) in book.by_client_id
+            return None if known else Wanted("client", event.session, (body.cl_ord_id,))
+        if isinstance(body, m.CancelReject | m.NotSent | m.ResendDeclined | m.MessageReject):
+            known = not body.cl_ord_id or body.cl_ord_id in book.by_broker_id
+            return None if known else Wanted("broker", event.session, (body.cl_ord_id,))
+        return None

@@ -1,0 +1,86 @@
+"""What a batch of events makes happen: messages to leave and rows to write, collected, not done.
+
+One `Effects` per batch, filled by the core thread and read by the flow. Orders, children and requests are held
+by reference and written once per batch in their last state; fills, items and messages are facts in order.
+`detail` is the decision about the event in hand: it goes into the journal row of that event, and replay reads
+it back instead of deciding again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from oms.core.messages import Outgoing
+from oms.core.order import Child, Order, Request
+
+
+class Fill(NamedTuple):
+    """One row of the fill ledger: a trade, a correction or a bust, as the broker reported it."""
+
+    client_exec_id: str
+    broker: str
+    trade_date: date
+    exec_id: str
+    exec_ref_id: str
+    kind: str
+    order_id: str | None
+    child_id: str | None
+    account: str
+    symbol: str
+    side: str
+    last_qty: Decimal
+    last_px: Decimal
+    transact_time: datetime | None
+    received_at: datetime
+    seq: int
+
+
+@dataclass(slots=True)
+class Item:
+    """One exception item: something that contradicts what we know, for a person to close."""
+
+    item_id: str
+    opened_at: datetime
+    kind: str
+    severity: str
+    owner: str
+    session: str
+    order_id: str | None
+    seq: int
+    text: str
+    state: str = "open"
+    resolution: str | None = None
+    resolved_at: datetime | None = None
+
+
+@dataclass(slots=True)
+class Effects:
+    """Everything one batch brings about."""
+
+    outgoing: list[Outgoing] = field(default_factory=list)
+    orders: dict[str, Order] = field(default_factory=dict)
+    children: dict[str, Child] = field(default_factory=dict)
+    requests: dict[int, Request] = field(default_factory=dict)
+    fills: list[Fill] = field(default_factory=list)
+    items: dict[str, Item] = field(default_factory=dict)
+    sessions: set[str] = field(default_factory=set)
+    detail: dict[str, Any] = field(default_factory=dict)
+    order_id: str | None = None
+
+    def begin(self) -> None:
+        """A new event is taken up."""
+        self.detail = {}
+        self.order_id = None
+
+    def touch(self, order: Order, seq: int) -> None:
+        """The order (and its child) changed because of journal row `seq`."""
+        order.last_seq = seq
+        self.orders[order.order_id] = order
+        self.order_id = order.order_id
+        child = order.child
+        if child is not None:
+            child.last_seq = seq
+            self.children[child.child_id] = child

@@ -1,0 +1,117 @@
+"""Who decides: the live judge asks risk and routing, the recorded judge repeats what the journal says.
+
+Replay must end in the same tables although limits, routes and sessions have changed since, so every decision
+that depends on them passes through a judge and is written into the journal row of its event.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, Protocol
+
+from oms.core.risk import BROKER_OPTION, Asked, RiskBook
+from oms.core.routing import Routable, route, unknown_fields
+from oms.core.terms import Terms
+
+
+class Verdict(NamedTuple):
+    """A decision: accepted and by which route, or refused by which rule with which words."""
+
+    ok: bool
+    rule: str = ""
+    text: str = ""
+    ord_rej_reason: str = ""
+    broker: str = ""
+    route_rule: str = ""
+    detail: Mapping[str, Any] = {}
+
+
+class Judge(Protocol):
+    """What the core asks before it lets risk out."""
+
+    def new_order(self, asked: Asked, order: Routable, skip: frozenset[str]) -> Verdict:
+        """Whether a new order may go, and to which broker."""
+
+    def replace(self, asked: Asked, broker: str, tags: frozenset[str]) -> Verdict:
+        """Whether an order may take these terms."""
+
+    def is_up(self, broker: str) -> bool:
+        """Whether a broker's session is logged on now."""
+
+
+class LiveJudge:
+    """Risk first, then routing, by the configuration in force."""
+
+    def __init__(self, terms: Terms, is_up: Callable[[str], bool]) -> None:
+        self._terms = terms
+        self._risk = RiskBook(terms)
+        self.is_up = is_up
+
+    def _refusal(self, asked: Asked) -> tuple[Verdict | None, dict[str, Any]]:
+        findings = self._risk.judge(asked)
+        detail: dict[str, Any] = {"checks": [[finding.rule, finding.ok, finding.text] for finding in findings]}
+        last = findings[-1]
+        if last.ok:
+            return None, detail
+        text = f"{last.rule}: {last.text}"
+        return Verdict(False, last.rule, text, last.ord_rej_reason, detail=detail), detail
+
+    def new_order(self, asked: Asked, order: Routable, skip: frozenset[str]) -> Verdict:
+        """Risk, then the first rule that matches, then the first of its brokers that can take the order."""
+        refusal, detail = self._refusal(asked)
+        if refusal is not None:
+            return refusal
+        if not order.security_exchange:
+            order = order._replace(security_exchange=self._terms.instruments[asked.symbol].security_exchange)
+        found = route(self._terms, order, self.is_up, skip)
+        detail["route"] = {"rule": found.rule, "broker": found.broker, "tried": list(found.tried)}
+        if not found.broker:
+            tried = ", ".join(f"{broker} {why}" for broker, why in found.tried)
+            text = f"route: {found.rule}: {tried}" if found.rule else "route: no rule matches this order"
+            return Verdict(False, "route", text, BROKER_OPTION, detail=detail)
+        return Verdict(True, broker=found.broker, route_rule=found.rule, detail=detail)
+
+    def replace(self, asked: Asked, broker: str, tags: frozenset[str]) -> Verdict:
+        """Risk on the terms the order would have, and the broker must be there to take the request."""
+        refusal, detail = self._refusal(asked)
+        if refusal is not None:
+            return refusal
+        if not self.is_up(broker):
+            text = f"route: {broker} session logged out, the replace did not leave"
+            return Verdict(False, "route", text, BROKER_OPTION, detail=detail)
+        unknown = unknown_fields(self._terms.brokers[broker], "G", tags)
+        if unknown:
+            return Verdict(False, "route", f"route: {broker} {unknown}", BROKER_OPTION, detail=detail)
+        return Verdict(True, broker=broker, detail=detail)
+
+
+class RecordedJudge:
+    """Repeats the decision that the journal holds for the event in hand."""
+
+    def __init__(self) -> None:
+        self.detail: Mapping[str, Any] = {}
+
+    def _verdict(self) -> Verdict:
+        found = self.detail.get("verdict", {})
+        kept = {key: self.detail[key] for key in ("checks", "route") if key in self.detail}
+        return Verdict(
+            bool(found.get("ok")),
+            found.get("rule", ""),
+            found.get("text", ""),
+            found.get("ord_rej_reason", ""),
+            found.get("broker", ""),
+            found.get("route_rule", ""),
+            kept,
+        )
+
+    def new_order(self, asked: Asked, order: Routable, skip: frozenset[str]) -> Verdict:
+        """As it was."""
+        return self._verdict()
+
+    def replace(self, asked: Asked, broker: str, tags: frozenset[str]) -> Verdict:
+        """As it was."""
+        return self._verdict()
+
+    def is_up(self, broker: str) -> bool:
+        """As it was when a cancel asked."""
+        return bool(self.detail.get("broker_up", True))

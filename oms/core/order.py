@@ -1,0 +1,182 @@
+"""The canonical order: a client's intent (parent), what a broker holds of it (child), and requests beside it.
+
+Limits: quantities move only through `add_trade`, `correct_trade` and `bust_trade`; life moves only through
+`transitions.next_state`; pending is a property of a request, never of an order.
+Invariant (I4): cum_qty is the sum of the live executions, leaves_qty follows from it.
+Owned by the core thread; nothing here is shared.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from decimal import ROUND_HALF_EVEN, Decimal
+
+from oms.core import transitions as life
+
+ZERO = Decimal(0)
+_AVG_PX_STEP = Decimal("0.00000001")
+
+HELD, SENT, PENDING, ACCEPTED, REFUSED = "held", "sent", "pending", "accepted", "rejected"
+OPEN_REQUEST = frozenset({HELD, SENT, PENDING})
+
+
+def decimal_text(value: Decimal) -> str:
+    """A decimal as FIX has it: digits and a point, no exponent, no needless zeros."""
+    text = format(value, "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+@dataclass(slots=True)
+class Execution:
+    """One execution as it stands: quantity in shares, price, the ExecID(17) the client knows it by."""
+
+    client_exec_id: str
+    last_qty: Decimal
+    last_px: Decimal
+    live: bool = True
+
+
+@dataclass(slots=True)
+class Request:
+    """One cancel (F) or replace (G) of a client, with the id it has on either side."""
+
+    seq: int
+    client: str
+    trade_date: date
+    kind: str
+    cl_ord_id: str
+    orig_cl_ord_id: str
+    order_id: str
+    broker_cl_ord_id: str
+    state: str = SENT
+    order_qty: Decimal | None = None
+    price: Decimal | None = None
+    stop_px: Decimal | None = None
+
+
+@dataclass(slots=True)
+class Child:
+    """What one broker holds of an order."""
+
+    child_id: str
+    order_id: str
+    broker: str
+    route_rule: str
+    order_qty: Decimal
+    price: Decimal | None
+    stop_px: Decimal | None
+    sent_seq: int
+    last_seq: int
+    cl_ord_id: str = ""
+    broker_order_id: str = ""
+    life: str = life.ROUTED
+    cum_qty: Decimal = ZERO
+    executions: dict[str, Execution] = field(default_factory=dict)
+    exec_ids: set[str] = field(default_factory=set)
+    body: tuple[tuple[str, str], ...] = ()  # the order as sent, kept until the broker answers
+    untold_queries: int = 0  # status requests of our own, whose answers the client did not ask for
+    status_requests: list[str] = field(default_factory=list)  # ClOrdIDs of the client awaiting an answer
+
+
+@dataclass(slots=True)
+class Order:
+    """A client's order: original and working terms, identifiers, quantities, children and requests."""
+
+    order_id: str
+    client: str
+    original_cl_ord_id: str
+    account: str
+    trader: str
+    symbol: str
+    security_exchange: str
+    side: str
+    ord_type: str
+    time_in_force: str
+    ex_destination: str
+    original_order_qty: Decimal
+    original_price: Decimal | None
+    original_stop_px: Decimal | None
+    trade_date: date
+    received_at: datetime
+    new_seq: int
+    last_seq: int
+    cl_ord_id: str = ""
+    order_qty: Decimal = ZERO
+    price: Decimal | None = None
+    stop_px: Decimal | None = None
+    cum_qty: Decimal = ZERO
+    notional: Decimal = ZERO
+    life: str = life.RECEIVED
+    reason: str | None = None
+    children: list[Child] = field(default_factory=list)
+    requests: list[Request] = field(default_factory=list)
+    to_broker: dict[str, str] = field(default_factory=dict)  # client ClOrdID(11) -> broker ClOrdID(11)
+    to_client: dict[str, str] = field(default_factory=dict)  # and back
+    open_items: dict[str, str] = field(default_factory=dict)  # exception kind -> item id
+
+    @property
+    def child(self) -> Child | None:
+        """The child that is at work now: the last one routed."""
+        return self.children[-1] if self.children else None
+
+    @property
+    def leaves_qty(self) -> Decimal:
+        """LeavesQty(151): what may still trade, in shares."""
+        if self.life in life.TERMINAL or self.life == life.CALCULATED:
+            return ZERO
+        if self.life == life.DONE_FOR_DAY and self.time_in_force in ("", "0"):
+            return ZERO
+        return max(self.order_qty - self.cum_qty, ZERO)
+
+    @property
+    def avg_px(self) -> Decimal:
+        """AvgPx(6): follows from the executions, rounded half-even to eight decimals; 0 without fills."""
+        if not self.cum_qty:
+            return ZERO
+        return (self.notional / self.cum_qty).quantize(_AVG_PX_STEP, ROUND_HALF_EVEN)
+
+    @property
+    def pending_requests(self) -> list[Request]:
+        """Requests without an answer yet, oldest first."""
+        return [request for request in self.requests if request.state in OPEN_REQUEST]
+
+    @property
+    def finished(self) -> bool:
+        """Nothing more is expected: it may leave memory (late news brings it back from the ledger)."""
+        done = self.life in life.TERMINAL or (self.life not in life.UNACKNOWLEDGED and not self.leaves_qty)
+        return done and not self.pending_requests
+
+    def link(self, cl_ord_id: str, broker_cl_ord_id: str) -> None:
+        """Note that the two sides' ids name the same request."""
+        self.to_broker[cl_ord_id] = broker_cl_ord_id
+        self.to_client[broker_cl_ord_id] = cl_ord_id
+
+    def request_by_broker_id(self, broker_cl_ord_id: str) -> Request | None:
+        """The request that went to the broker under this ClOrdID(11)."""
+        for request in self.requests:
+            if request.broker_cl_ord_id == broker_cl_ord_id:
+                return request
+        return None
+
+
+def add_trade(order: Order, child: Child, exec_id: str, execution: Execution) -> None:
+    """A fill: shares and money are added."""
+    child.executions[exec_id] = execution
+    child.cum_qty += execution.last_qty
+    order.cum_qty += execution.last_qty
+    order.notional += execution.last_qty * execution.last_px
+
+
+def bust_trade(order: Order, child: Child, ref: Execution) -> None:
+    """A fill is taken back: shares and money leave, the execution is dead."""
+    ref.live = False
+    child.cum_qty -= ref.last_qty
+    order.cum_qty -= ref.last_qty
+    order.notional -= ref.last_qty * ref.last_px
+
+
+def correct_trade(order: Order, child: Child, ref: Execution, exec_id: str, new: Execution) -> None:
+    """A fill is restated: the old execution is dead, the new one counts."""
+    bust_trade(order, child, ref)
+    add_trade(order, child, exec_id, new)

@@ -1,0 +1,149 @@
+"""What sessions and the outbox tell: logons, logouts, rejects of our messages, requests that did not leave.
+
+Invariants: a request that never left is answered at once (reject, or the next fallback), except a cancel, which
+is kept for the broker's next logon. An order whose fate is not known becomes UNKNOWN, is asked for, and is an
+exception item; no time-out makes it rejected.
+"""
+
+from __future__ import annotations
+
+from oms.core import client_side, replies
+from oms.core import transitions as life
+from oms.core.broker_side import refuse_request
+from oms.core.messages import Event, MessageReject, NotSent, Refused, ResendDeclined, SessionDown, SessionUp
+from oms.core.order import HELD, OPEN_REQUEST, SENT, Order
+from oms.core.replies import Context
+
+
+def session_up(ctx: Context, seq: int, event: Event, msg: SessionUp) -> None:
+    """Note the logon; a position beyond what is expected next means that the numbers were reset."""
+    state = ctx.book.sessions[event.session]
+    state.logged_on = True
+    state.changed_at = event.received_at
+    if msg.next_target - 1 < state.in_msg_seq_num:
+        state.epoch += 1
+        state.in_msg_seq_num = msg.next_target - 1
+        ctx.fx.detail["reset"] = state.epoch
+    ctx.fx.sessions.add(event.session)
+    if state.role == "broker":
+        for order in list(ctx.book.orders.values()):
+            _release_held(ctx, seq, event, order)
+
+
+def _release_held(ctx: Context, seq: int, event: Event, order: Order) -> None:
+    child = order.child
+    if child is None or child.broker != event.session:
+        return
+    for request in order.requests:
+        if request.state == HELD:
+            request.state = SENT
+            ctx.fx.requests[request.seq] = request
+            replies.request_to_broker(ctx, order, child, request, (), event.received_at)
+
+
+def session_down(ctx: Context, seq: int, event: Event, msg: SessionDown) -> None:
+    """Note the logout: routing passes this session over from now on."""
+    state = ctx.book.sessions[event.session]
+    state.logged_on = False
+    state.changed_at = event.received_at
+    ctx.fx.sessions.add(event.session)
+
+
+def refused(ctx: Context, seq: int, event: Event, msg: Refused) -> None:
+    """The engine turned a message away and answered as the session protocol asks: the record is all."""
+    ctx.fx.detail["refused"] = msg.reason
+
+
+def not_sent(ctx: Context, seq: int, event: Event, msg: NotSent) -> None:
+    """A request did not leave. Orders go to the next fallback or are rejected, cancels are kept."""
+    found = ctx.book.by_broker_id.get(msg.cl_ord_id)
+    if found is None:
+        return
+    order, child = found
+    ctx.fx.order_id = order.order_id
+    if msg.msg_type == "D":
+        if order.life == life.ROUTED and order.child is child:
+            _route_again(ctx, seq, event, order, msg.reason)
+        return
+    request = order.request_by_broker_id(msg.cl_ord_id)
+    if msg.msg_type == "H" or request is None or request.state not in OPEN_REQUEST:
+        if msg.msg_type == "H" and child.status_requests:
+            asked = child.status_requests.pop(0)
+            replies.report(ctx, order, "I", cl_ord_id=asked, exec_id="0", at=event.received_at)
+        return
+    if request.kind == "F":
+        ctx.fx.touch(order, seq)
+        client_side.hold_cancel(ctx, event, order, request)
+    else:
+        refuse_request(ctx, seq, event, order, request, "2", f"the replace did not leave: {msg.reason}", ())
+
+
+def _route_again(ctx: Context, seq: int, event: Event, order: Order, reason: str) -> None:
+    """The order has not left, so another broker of its rule may have it."""
+    child = order.children[-1]
+    skip = frozenset(one.broker for one in order.children)
+    child.life = life.REJECTED
+    ctx.fx.children[child.child_id] = child
+    if not child.body:
+        client_side.refuse_order(ctx, seq, event, order, "0", f"route: the order did not leave: {reason}")
+        return
+    verdict = ctx.judge.new_order(client_side.asked_of(order), client_side.routable(order, child.body), skip)
+    client_side.record(ctx, verdict)
+    if verdict.ok:
+        client_side.route_child(ctx, seq, order, verdict, child.body)
+    else:
+        text = f"route: the order did not leave: {reason}; {verdict.text}"
+        client_side.refuse_order(ctx, seq, event, order, verdict.ord_rej_reason, text)
+
+
+def resend_declined(ctx: Context, seq: int, event: Event, msg: ResendDeclined) -> None:
+    """A broker missed a request and it was too late to send it again. Orders: ask; requests: refuse."""
+    found = ctx.book.by_broker_id.get(msg.cl_ord_id)
+    if found is None:
+        return
+    order, child = found
+    ctx.fx.order_id = order.order_id
+    request = order.request_by_broker_id(msg.cl_ord_id)
+    if request is not None:
+        if request.state in OPEN_REQUEST:
+            text = "the broker did not get the request in time; it was not sent again"
+            refuse_request(ctx, seq, event, order, request, "2", text, ())
+        return
+    after = life.next_state(order.life, life.LOSE)
+    if after is None:
+        return
+    ctx.fx.detail["transition"] = [order.life, life.LOSE, after]
+    order.life = child.life = after
+    ctx.fx.touch(order, seq)
+    text = f"{child.broker} missed the order and it was not sent again; asking for its state"
+    replies.open_item(ctx, seq, event, "unknown_outcome", text, order)
+    facts = ctx.brokers.get(child.broker)
+    if facts is not None and facts.status_requests:
+        child.untold_queries += 1
+        replies.status_to_broker(ctx, order, child, (), event.received_at)
+
+
+def message_reject(ctx: Context, seq: int, event: Event, msg: MessageReject) -> None:
+    """A counterparty would not take a message of ours: the request it was is refused, or an item tells."""
+    found = ctx.book.by_broker_id.get(msg.cl_ord_id) if msg.cl_ord_id else None
+    what = f"MsgSeqNum(34) {msg.ref_seq_num}, MsgType(35) {msg.ref_msg_type or 'unknown'}: {msg.text}"
+    if found is None or found[1].broker != event.session:
+        replies.open_item(ctx, seq, event, "message_rejected", f"{event.session} refused {what}", None)
+        return
+    order, child = found
+    ctx.fx.order_id = order.order_id
+    request = order.request_by_broker_id(msg.cl_ord_id)
+    if request is not None:
+        if request.state in OPEN_REQUEST:
+            refuse_request(ctx, seq, event, order, request, "2", msg.text, ())
+        return
+    if msg.ref_msg_type == "H":
+        if child.status_requests:
+            asked = child.status_requests.pop(0)
+            replies.report(ctx, order, "I", cl_ord_id=asked, exec_id="0", at=event.received_at)
+        return
+    if order.life in (life.ROUTED, life.UNKNOWN):
+        ctx.fx.detail["transition"] = [order.life, life.REJECT, life.REJECTED]
+        client_side.refuse_order(ctx, seq, event, order, "0", f"broker refused the message: {msg.text}")
+    else:
+        replies.open_item(ctx, seq, event, "message_rejected", f"{event.session} refused {what}", order)

@@ -1,0 +1,82 @@
+"""What the core is configured with: instruments, accounts, limits, routes and what each broker can do.
+
+Plain immutable values, made from the configuration files by `oms.app`; the core never reads a file.
+Prices are in the instrument's currency, quantities in shares. Patterns are shell patterns (`*`, `?`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import NamedTuple
+
+
+class Instrument(NamedTuple):
+    """One tradable symbol. `reference_price` values market orders; None means that they cannot be valued."""
+
+    symbol: str
+    security_exchange: str
+    currency: str
+    tick_size: Decimal
+    lot_size: Decimal
+    reference_price: Decimal | None
+    min_price: Decimal | None
+    max_price: Decimal | None
+    tradable: bool
+
+
+class Account(NamedTuple):
+    """One account and the client sessions (patterns) that may trade for it."""
+
+    account: str
+    clients: tuple[str, ...]
+    active: bool
+
+
+class LimitRule(NamedTuple):
+    """Per-order limits for the clients, accounts and symbols that match. None means that it sets no limit."""
+
+    name: str
+    client: str
+    account: str
+    symbol: str
+    max_order_qty: Decimal | None
+    max_order_notional: Decimal | None
+
+
+class RouteRule(NamedTuple):
+    """One routing rule: patterns per field, the broker, and the fallbacks in order."""
+
+    name: str
+    client: tuple[str, ...]
+    account: tuple[str, ...]
+    symbol: tuple[str, ...]
+    security_exchange: tuple[str, ...]
+    ord_type: tuple[str, ...]
+    ex_destination: tuple[str, ...]
+    broker: str
+    fallbacks: tuple[str, ...]
+
+
+class BrokerFacts(NamedTuple):
+    """What a broker's dialect says it can do.
+
+    `allowed` has, for D and G, the fields that may be sent: those of its dictionary and those that a rule
+    drops. A message type that is not in it is not checked.
+    """
+
+    ord_types: frozenset[str]
+    times_in_force: frozenset[str]
+    status_requests: bool
+    allowed: Mapping[str, frozenset[str]] = {}
+
+
+class Terms(NamedTuple):
+    """Everything the core is configured with. `limits` has the most specific rules first."""
+
+    trading: bool
+    instruments: Mapping[str, Instrument]
+    accounts: Mapping[str, Account]
+    limits: tuple[LimitRule, ...]
+    routes: tuple[RouteRule, ...]
+    brokers: Mapping[str, BrokerFacts]

@@ -1,0 +1,57 @@
+"""Data dictionaries as the gateway needs them: which fields each message may and must have.
+
+Read from the same XML files that the engine validates with, so both agree. Fields of repeating groups count
+as allowed in the message that has the group; required ones are those of the message's top level.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+from xml.etree import ElementTree
+
+MESSAGES = ("D", "F", "G", "H", "Q", "8", "9", "j")
+
+
+class MessageSpec(NamedTuple):
+    """The tags that one MsgType(35) may have anywhere in its body, and those it must have at its top level."""
+
+    allowed: frozenset[str]
+    required: tuple[str, ...]
+
+
+@cache
+def message_specs(path: Path) -> dict[str, MessageSpec]:
+    """The specs of the message types that the gateway handles, from one application dictionary."""
+    root = ElementTree.parse(path).getroot()
+    numbers = {field.get("name", ""): field.get("number", "") for field in root.iterfind("fields/field")}
+    components = {one.get("name", ""): one for one in root.iterfind("components/component")}
+
+    def tags(node: ElementTree.Element) -> set[str]:
+        found: set[str] = set()
+        for part in node:
+            name = part.get("name", "")
+            if part.tag == "component":
+                found |= tags(components[name])
+            else:
+                found.add(numbers[name])
+                found |= tags(part)  # a group has parts, a field has none
+        return found
+
+    def required(node: ElementTree.Element) -> list[str]:
+        found: list[str] = []
+        for part in node:
+            if part.get("required") != "Y":
+                continue
+            if part.tag == "component":
+                found += required(components[part.get("name", "")])
+            else:
+                found.append(numbers[part.get("name", "")])
+        return found
+
+    return {
+        msg_type: MessageSpec(frozenset(tags(message)), tuple(required(message)))
+        for message in root.iterfind("messages/message")
+        if (msg_type := message.get("msgtype", "")) in MESSAGES
+    }

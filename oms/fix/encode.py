@@ -1,0 +1,120 @@
+"""The core's messages to one counterparty's words: its version, its dictionary, its dialect's tag rules.
+
+The core speaks 4.4; for a FIX 4.2 counterparty ExecType(150), ExecTransType(20) and reason codes are translated
+here. Fields that pass through go out as they came, in their order, where the counterparty's dictionary has them;
+what its rules drop is named to the caller, which puts it into the journal. Nothing is dropped in silence.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from oms.config.sessions import SessionSpec
+from oms.core import tags as t
+from oms.core.messages import Outgoing
+from oms.core.routing import USER_DEFINED
+from oms.fix.dictionary import MessageSpec, message_specs
+
+SOH = "\x01"
+_EXEC_TRANS_TYPE = {"H": "1", "G": "2", "I": "3"}
+_ORD_REJ_REASONS_42 = frozenset("012345678")
+_CXL_REJ_REASONS_42 = frozenset("0123")
+_SET_ON = frozenset({"D", "G"})
+_REPORTS = frozenset({"8", "9", "j"})
+
+
+class Encoded(NamedTuple):
+    """The text of a message without the session's header, and the tags that rules dropped from it."""
+
+    text: str
+    dropped: tuple[str, ...]
+
+
+class Encoder:
+    """Writes messages for one session."""
+
+    def __init__(self, spec: SessionSpec) -> None:
+        self._fix42 = spec.appl_ver_id == "FIX.4.2"
+        self._specs = message_specs(spec.application_dictionary)
+        rules = spec.dialect.tags
+        self._set = tuple((str(tag), value) for tag, value in sorted(rules.set.items()))
+        self._drop = frozenset(str(tag) for tag in rules.drop)
+        self._drop_unknown = {
+            True: rules.unknown_reports == "drop",
+            False: rules.unknown != "pass",  # 'reject' was asked before the order was accepted
+        }
+
+    def encode(self, out: Outgoing) -> Encoded:
+        """One message in this counterparty's words."""
+        spec = self._specs.get(out.msg_type, MessageSpec(frozenset(), ()))
+        fields = fix42_fields(out.msg_type, out.fields) if self._fix42 else out.fields
+        allowed = spec.allowed
+        parts = ["35=" + out.msg_type]
+        parts += [f"{tag}={value}" for tag, value in fields.items() if tag in allowed]
+        dropped: list[str] = []
+        body = out.body
+        if body:
+            parts += self._passed(out.msg_type, body, fields, allowed, dropped)
+        if out.defaults or (self._set and out.msg_type in _SET_ON):
+            given = {part.partition("=")[0] for part in parts}
+            extra = self._set if out.msg_type in _SET_ON else ()
+            required = [pair for pair in out.defaults if pair[0] in spec.required]
+            parts += [f"{tag}={value}" for tag, value in (*required, *extra) if tag not in given and tag in allowed]
+        text = SOH.join(parts) + SOH
+        for tag, value in out.offers:
+            if value and tag in allowed and f"{SOH}{tag}=" not in text:
+                text += f"{tag}={value}{SOH}"
+        return Encoded(text, tuple(dropped))
+
+    def _passed(
+        self,
+        msg_type: str,
+        body: tuple[tuple[str, str], ...],
+        fields: dict[str, str],
+        allowed: frozenset[str],
+        dropped: list[str],
+    ) -> list[str]:
+        drop_unknown = self._drop_unknown[msg_type in _REPORTS]
+        parts = []
+        for tag, value in body:
+            if tag in fields:
+                continue
+            if tag in self._drop or (drop_unknown and tag not in allowed and not _user_defined(tag)):
+                dropped.append(tag)
+            else:
+                parts.append(f"{tag}={value}")
+        return parts
+
+
+def _user_defined(tag: str) -> bool:
+    return len(tag) > 3 and tag.isdigit() and int(tag) >= USER_DEFINED
+
+
+def fix42_fields(msg_type: str, fields: dict[str, str]) -> dict[str, str]:
+    """Fields in 4.2 terms: ExecTransType(20) beside ExecType(150), and only the reason codes 4.2 has."""
+    fields = dict(fields)
+    if msg_type == "8":
+        exec_type = fields[t.EXEC_TYPE]
+        fields[t.EXEC_TRANS_TYPE] = _EXEC_TRANS_TYPE.get(exec_type, "0")
+        if exec_type in ("F", "G", "H"):
+            fields[t.EXEC_TYPE] = "2" if fields.get(t.LEAVES_QTY) == "0" else "1"
+            if exec_type == "H" and fields.get(t.CUM_QTY) == "0":
+                fields[t.EXEC_TYPE] = "0"
+        elif exec_type == "I":
+            fields[t.EXEC_TYPE] = fields[t.ORD_STATUS]
+        elif exec_type == "5" and fields[t.ORD_STATUS] == "0":
+            fields[t.ORD_STATUS] = "5"
+        if fields.get(t.ORD_REJ_REASON, "0") not in _ORD_REJ_REASONS_42:
+            fields[t.ORD_REJ_REASON] = "0"
+    elif msg_type == "9" and fields.get(t.CXL_REJ_REASON, "0") not in _CXL_REJ_REASONS_42:
+        fields[t.CXL_REJ_REASON] = "2"
+    return fields
+
+
+def allowed_tags(spec: SessionSpec, msg_type: str) -> frozenset[str] | None:
+    """What a request to this broker may carry, None where its dialect does not refuse unknown fields."""
+    rules = spec.dialect.tags
+    if rules.unknown != "reject":
+        return None
+    known = message_specs(spec.application_dictionary).get(msg_type, MessageSpec(frozenset(), ()))
+    return known.allowed | {str(tag) for tag in rules.drop}

@@ -1,0 +1,357 @@
+"""QuickFIX behind a small, safe surface: sessions in, raw text out, nothing else of the engine visible.
+
+Facts of the engine this module lives with (measured; see docs/decisions/quickfix.md):
+- An exception that leaves a callback ends the engine's thread, so every callback is guarded and reported.
+- `fromApp` returning means "processed"; a listener that cannot take a message must block, not raise.
+- A send while logged out would be stored and leave later. `toApp` refuses it, under the session's lock.
+- A resend passes through `toApp` with PossDupFlag(43)=Y; the listener decides, a refusal becomes a gap fill.
+
+Threads: one engine thread per connection calls the listener; `send` may be called from any one thread per
+session. Listener methods must be quick; blocking in `received` pushes back on that session alone.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import quickfix as fix
+
+SOH = "\x01"
+ADMIN_TYPES = frozenset("012345A")
+
+
+class EngineListener(Protocol):
+    """What an engine tells its owner. Session names are the configured ones; texts are raw FIX with SOH."""
+
+    def logged_on(self, session: str, next_sender: int, next_target: int) -> None:
+        """A session is up; the numbers are the next MsgSeqNum(34) to send and to expect."""
+
+    def logged_out(self, session: str) -> None:
+        """A session is down (logout or disconnect)."""
+
+    def received(self, session: str, raw: str) -> None:
+        """One application message that passed the engine's checks. May block to push back on this session."""
+
+    def refused(self, session: str, raw: str, reason: str) -> None:
+        """The engine rejected or ignored what arrived (garbled, bad fields, unknown session: name '')."""
+
+    def may_resend(self, session: str, raw: str) -> bool:
+        """The counterparty asked for this stored application message again: True sends it, False gap-fills."""
+
+    def failed(self, session: str, raw: str, error: BaseException) -> None:
+        """A callback raised: the message is poison to our code. The engine goes on."""
+
+
+@dataclass(slots=True)
+class SessionHandle:
+    """One FIX session as this process knows it. Flags are written by the engine's threads only."""
+
+    name: str
+    session_id: str
+    logged_on: bool = False
+    incoming: str = ""
+    outgoing: str = ""
+    engine_session: Any = None
+    native_id: Any = None
+    sending: int = 0
+    dictionaries: tuple[Any, ...] = field(default_factory=tuple)
+    head: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        begin_string = self.session_id.partition(":")[0]
+        self.head = f"8={begin_string}\x019=0\x01"
+
+
+def msg_seq_num(raw: str) -> int:
+    """MsgSeqNum(34) of a raw message, 0 where it has none that is a number."""
+    start = raw.find("\x0134=")
+    if start < 0:
+        return 0
+    text = raw[start + 4 : raw.find(SOH, start + 4)]
+    return int(text) if text.isdigit() else 0
+
+
+def msg_type(raw: str) -> str:
+    """MsgType(35) of a raw message, '' where it has none."""
+    start = raw.find("\x0135=")
+    return raw[start + 4 : raw.find(SOH, start + 4)] if start >= 0 else ""
+
+
+class _Log(fix.Log):
+    """Remembers the raw text of the message in hand and turns complaints of the engine into `refused`."""
+
+    def __init__(self, owner: Engine, handle: SessionHandle | None) -> None:
+        super().__init__()
+        self._owner = owner
+        self._handle = handle
+        self._unmatched = ""
+
+    def clear(self) -> None:
+        """Part of the engine's interface; nothing is kept here."""
+
+    def backup(self) -> None:
+        """Part of the engine's interface; nothing is kept here."""
+
+    def onIncoming(self, text: str) -> None:
+        if self._handle is not None:
+            self._handle.incoming = text
+
+    def onOutgoing(self, text: str) -> None:
+        if self._handle is not None:
+            self._handle.outgoing = text
+
+    def onEvent(self, text: str) -> None:
+        self._owner.on_event(self._handle, text)
+
+
+class _LogFactory(fix.LogFactory):
+    def __init__(self, owner: Engine) -> None:
+        super().__init__()
+        self._owner = owner
+        self.logs: list[_Log] = []  # the engine does not keep Python objects alive
+
+    def create(self, *args: Any) -> _Log:
+        handle = self._owner.handle_of(args[0]) if args else None
+        log = _Log(self._owner, handle)
+        self.logs.append(log)
+        log.__disown__()  # the engine frees it; returned plainly it is freed twice and the heap is corrupt
+        return log
+
+    def destroy(self, log: _Log) -> None:
+        """The list above keeps the logs until the engine itself goes."""
+
+
+class _Application(fix.Application):
+    def __init__(self, owner: Engine) -> None:
+        super().__init__()
+        self._owner = owner
+
+    def onCreate(self, session_id: Any) -> None:
+        self._owner.guarded(session_id, self._owner.on_create)
+
+    def onLogon(self, session_id: Any) -> None:
+        self._owner.guarded(session_id, self._owner.on_logon)
+
+    def onLogout(self, session_id: Any) -> None:
+        self._owner.guarded(session_id, self._owner.on_logout)
+
+    def toAdmin(self, message: Any, session_id: Any) -> None:
+        self._owner.guarded(session_id, lambda handle: self._owner.on_to_admin(handle, message))
+
+    def fromAdmin(self, message: Any, session_id: Any) -> None:
+        self._owner.guarded(session_id, self._owner.on_from_admin)
+
+    def toApp(self, message: Any, session_id: Any) -> None:
+        if not self._owner.on_to_app(session_id, message):
+            raise fix.DoNotSend
+
+    def fromApp(self, message: Any, session_id: Any) -> None:
+        self._owner.on_from_app(session_id, message)
+
+
+class Engine:
+    """All sessions of one direction (`acceptor` or `initiator`) in this process.
+
+    `settings` is QuickFIX settings text; `names` maps the engine's session id text to the configured name;
+    `dictionaries` gives per name the paths of one (application) or two (transport, application) dictionaries,
+    needed to build messages with repeating groups.
+    """
+
+    def __init__(
+        self,
+        direction: str,
+        settings: str,
+        names: Mapping[str, str],
+        listener: EngineListener,
+        dictionaries: Mapping[str, tuple[str, ...]] | None = None,
+        *,
+        tls: bool = False,
+    ) -> None:
+        self._listener = listener
+        self._loaded: dict[str, Any] = {}
+        self.sessions: dict[str, SessionHandle] = {}
+        self._by_id: dict[str, SessionHandle] = {}
+        self._by_address: dict[int, SessionHandle] = {}
+        for session_id, name in names.items():
+            loaded = tuple(self._dictionary(path) for path in (dictionaries or {}).get(name, ()))
+            handle = SessionHandle(name, session_id, dictionaries=loaded)
+            self.sessions[name] = self._by_id[session_id] = handle
+        self._application = _Application(self)
+        self._settings = fix.SessionSettings()
+        self._settings.setFromString(settings)
+        self._store_factory = fix.FileStoreFactory(self._settings)
+        self._log_factory = _LogFactory(self)
+        kinds: dict[tuple[str, bool], Callable[..., Any]] = {
+            ("acceptor", False): fix.ThreadedSocketAcceptor,
+            ("acceptor", True): fix.SSLSocketAcceptor,
+            ("initiator", False): fix.ThreadedSocketInitiator,
+            ("initiator", True): fix.SSLSocketInitiator,
+        }
+        self._engine = kinds[direction, tls](
+            self._application, self._store_factory, self._settings, self._log_factory
+        )
+
+    def _dictionary(self, path: str) -> Any:
+        if path not in self._loaded:
+            self._loaded[path] = fix.DataDictionary(path)
+        return self._loaded[path]
+
+    # -- owner's side ------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Open ports or begin to connect. Raises OSError with the engine's words where a port is taken."""
+        try:
+            self._engine.start()
+        except (fix.ConfigError, fix.RuntimeError) as error:
+            raise OSError(str(error)) from error
+
+    def stop(self, seconds: float = 5.0) -> bool:
+        """Log out and close everything. False if the engine did not finish in time (a stalled peer)."""
+        done = threading.Event()
+
+        def work() -> None:
+            self._engine.stop(False)
+            done.set()
+
+        threading.Thread(target=work, name="fix-stop", daemon=True).start()
+        finished = done.wait(seconds)
+        if finished:
+            del self._engine  # its end calls back into the factories, which must still be there
+        return finished
+
+    def send(self, session: str, text: str) -> str:
+        """Send one application message given as `35=..|tag=value|...` text (SOH-separated, with trailing SOH).
+
+        Header fields 8, 9, 34, 49, 52, 56 are the engine's. Repeating groups need the session's dictionaries.
+        Returns the raw text as it went out, or '' if the session is logged out: then nothing was stored.
+        """
+        handle = self.sessions[session]
+        # Without the envelope the engine's parser drops all but the first entry of a repeating group.
+        message = fix.Message(f"{handle.head}{text}10=000\x01", *handle.dictionaries, False)
+        handle.sending = threading.get_ident()
+        try:
+            return handle.outgoing if handle.engine_session.send(message) else ""
+        finally:
+            handle.sending = 0
+
+    def numbers(self, session: str) -> tuple[int, int]:
+        """The next MsgSeqNum(34) to send and the next to expect."""
+        native = self.sessions[session].engine_session
+        return native.getExpectedSenderNum(), native.getExpectedTargetNum()
+
+    def set_next_target(self, session: str, number: int) -> None:
+        """Expect `number` next: the counterparty will be asked to resend from there."""
+        self.sessions[session].engine_session.setNextTargetMsgSeqNum(number)
+
+    def logout(self, session: str, reason: str) -> None:
+        """Log one session out with a Text(58) that says why; it stays out until `logon`."""
+        self.sessions[session].engine_session.logout(reason)
+
+    def logon(self, session: str) -> None:
+        """Let a session that was logged out log on again."""
+        self.sessions[session].engine_session.logon()
+
+    def disconnect(self, session: str) -> None:
+        """Cut the connection without a Logout(5), as a network would."""
+        self.sessions[session].engine_session.disconnect()
+
+    # -- engine's side (called from engine threads) ------------------------------------------------------
+
+    def handle_of(self, session_id: Any) -> SessionHandle | None:
+        """The handle of an engine session id, None for one that is not configured.
+
+        The engine passes a reference to a member of its session, which lives as long as the engine: its
+        address is the key after the first look, because a call into the engine costs a turn of the GIL.
+        """
+        address = int(session_id.this)
+        handle = self._by_address.get(address)
+        if handle is None:
+            handle = self._by_id.get(session_id.toString())
+            if handle is not None and handle.engine_session is not None:
+                self._by_address[address] = handle
+        return handle
+
+    def guarded(self, session_id: Any, action: Callable[[SessionHandle], None]) -> None:
+        """Run a callback so that nothing it raises reaches the engine, which would die of it."""
+        handle = self.handle_of(session_id)
+        if handle is None:
+            return
+        try:
+            action(handle)
+        except Exception as error:
+            self._listener.failed(handle.name, handle.incoming, error)
+
+    def on_create(self, handle: SessionHandle) -> None:
+        """Find the native session once; its pointer lives as long as the engine."""
+        native_id = fix.SessionID()
+        native_id.fromString(handle.session_id)
+        handle.native_id = native_id
+        handle.engine_session = fix.Session.lookupSession(native_id)
+
+    def on_logon(self, handle: SessionHandle) -> None:
+        """Mark up, then tell the listener with the sequence numbers in force."""
+        handle.logged_on = True
+        native = handle.engine_session
+        self._listener.logged_on(handle.name, native.getExpectedSenderNum(), native.getExpectedTargetNum())
+
+    def on_logout(self, handle: SessionHandle) -> None:
+        """Mark down; the engine also calls this for logons that never completed."""
+        if handle.logged_on:
+            handle.logged_on = False
+            self._listener.logged_out(handle.name)
+
+    def on_to_admin(self, handle: SessionHandle, message: Any) -> None:
+        """A Reject(3) of ours says that the engine refused a message: report which and why."""
+        text = message.toString()
+        if msg_type(text) == "3":
+            start = text.find("\x0158=")
+            reason = text[start + 4 : text.find(SOH, start + 4)] if start >= 0 else "refused by the engine"
+            tag = text.find("\x01371=")
+            if tag >= 0:
+                reason += f" (RefTagID(371)={text[tag + 5 : text.find(SOH, tag + 5)]})"
+            self._listener.refused(handle.name, handle.incoming, reason)
+
+    def on_from_admin(self, handle: SessionHandle) -> None:
+        """The remembered text was a session message: forget it, so that no application message takes it."""
+        handle.incoming = ""
+
+    def on_from_app(self, session_id: Any, message: Any) -> None:
+        """Hand over the exact text; a message replayed from the engine's gap queue has only its own."""
+        handle = self.handle_of(session_id)
+        if handle is None:
+            return
+        raw, handle.incoming = handle.incoming, ""
+        try:
+            self._listener.received(handle.name, raw or message.toString())
+        except Exception as error:
+            self._listener.failed(handle.name, raw, error)
+
+    def on_to_app(self, session_id: Any, message: Any) -> bool:
+        """Whether an application message may go out now. Runs under the session's lock."""
+        handle = self.handle_of(session_id)
+        if handle is None or not handle.logged_on:
+            return False
+        if handle.sending == threading.get_ident():
+            return True
+        try:
+            text = message.toString()
+            if "\x0143=Y\x01" not in text:
+                return True  # the engine's own BusinessMessageReject(j)
+            return self._listener.may_resend(handle.name, text)
+        except Exception as error:
+            self._listener.failed(handle.name, "", error)
+            return False
+
+    def on_event(self, handle: SessionHandle | None, text: str) -> None:
+        """The engine's log lines: those that tell of a message it would not take are reported."""
+        try:
+            if handle is None and "Session not found" in text:
+                _, _, raw = text.partition(": ")
+                self._listener.refused("", raw, "no such session: check BeginString(8) and the CompIDs")
+            elif handle is not None and ("Invalid message" in text or "Message is not valid" in text):
+                self._listener.refused(handle.name, handle.incoming, text)
+        except Exception as error:
+            self._listener.failed(handle.name if handle else "", "", error)

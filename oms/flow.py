@@ -1,0 +1,330 @@
+"""Where an order goes: one batch from inbox to commit to outbox, in numbered steps, both directions.
+
+    1 received   entries are taken from the inbox, fairly from all sessions
+    2 decoded    raw FIX text becomes an event of the core
+    3 decided    the core applies it: state changes, messages to send, rows to write
+    4 written    every row of the batch is made: journal with its decisions, orders, fills, positions
+    5 committed  one transaction (oms.committer, in its own thread; step 1 of the next batch goes on meanwhile)
+    6 sent       the outbox sends what is committed, and tells the inbox what became of it (oms.outbox)
+
+Law (I1): nothing reaches the outbox before step 5. The core thread runs steps 1 to 4 and owns all state. What
+the outbox tells is written with the next batch, or by itself after a short while.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, Protocol
+
+from oms import inbox as box
+from oms.core import messages as m
+from oms.core.book import SessionState
+from oms.core.core import Core, Wanted
+from oms.core.effects import Effects
+from oms.crashpoints import reached
+from oms.fix.decode import decode_guarded
+from oms.fix.encode import Encoder
+from oms.fix.engine import msg_seq_num, msg_type
+from oms.inbox import Heard, Inbox
+from oms.ledger import rows
+from oms.ledger.batch import Batch, Position, Send
+from oms.ledger.chain import JournalRow
+from oms.outbox import Message
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_FINISHED_KEPT = 5000  # more than the batches under way can hold, so only committed orders leave memory
+_SENDS_WAIT = timedelta(milliseconds=100)
+
+_compact = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
+
+
+def moment(at_us: int) -> datetime:
+    """Microseconds since 1970 as a time."""
+    return _EPOCH + timedelta(microseconds=at_us)
+
+
+class Ledger(Protocol):
+    """What the flow needs of the ledger: a place for batches, and orders that memory no longer has."""
+
+    def put(self, batch: Batch, messages: list[Message]) -> None:
+        """Queue a batch for commit; its messages leave after it. Blocks while one waits already."""
+
+    def find(self, wanted: Wanted) -> list[Any]:
+        """Orders by an id that memory does not know. Waits for batches under way first."""
+
+    def sent_cl_ord_id(self, session: str, number: int) -> tuple[str, str]:
+        """MsgType(35) and ClOrdID(11) of what was sent to a session under a MsgSeqNum(34)."""
+
+
+class Observer(Protocol):
+    """Who watches: metrics and log."""
+
+    def decided(self, batch: Batch, messages: list[Message], heard: list[Heard]) -> None:
+        """A batch was worked through."""
+
+
+class Flow:
+    """The core thread's work."""
+
+    def __init__(
+        self,
+        inbox: Inbox,
+        core: Core,
+        ledger: Ledger,
+        encoders: dict[str, Encoder],
+        fix42: frozenset[str],
+        observer: Observer,
+        *,
+        next_batch: int,
+        max_batch: int,
+        rollover: timedelta,
+        poison: frozenset[tuple[str, int]] = frozenset(),
+    ) -> None:
+        self._inbox = inbox
+        self._core = core
+        self._ledger = ledger
+        self._encoders = encoders
+        self._fix42 = fix42
+        self._observer = observer
+        self._next_batch = next_batch
+        self._max_batch = max_batch
+        self._rollover = rollover
+        self._poison = poison
+        self.in_hand: tuple[str, int] | None = None  # what a failure of our code would be blamed on
+        self._sends: list[Send] = []
+        self._sends_since: datetime | None = None
+        self._out_positions: dict[str, tuple[int, int]] = {}
+        self._dirty: set[str] = set()
+
+    def set_out_position(self, session: str, seq: int, number: int) -> None:
+        """How far the outbox had settled a session before this start."""
+        self._out_positions[session] = (seq, number)
+
+    def run_once(self, seconds: float) -> int:
+        """Steps 1 to 4 for what is there; returns how many entries were taken."""
+        heard = self._inbox.take(self._max_batch, 0.05 if self._sends else seconds)
+        if heard:
+            reached("received")
+        self.process(heard)
+        self._core.book.evict(_FINISHED_KEPT)
+        return len(heard)
+
+    def begin(self, first: JournalRow, settled: list[Send]) -> None:
+        """The first batch of a run: the configuration, and what recovery found of messages sent."""
+        batch = Batch(self._next_batch)
+        batch.journal.append(first)
+        batch.sends = settled
+        self._dirty.update(self._core.book.sessions)
+        self._rows(batch, Effects(), self._core.book.next_seq)
+        self._next_batch += 1
+        self._ledger.put(batch, [])
+
+    def flush(self) -> None:
+        """Write what the outbox told last, without waiting for more."""
+        self._sends_since = _EPOCH
+        self.process([])
+
+    def process(self, heard: list[Heard]) -> None:
+        """Work one batch through and hand it to the ledger."""
+        batch = Batch(self._next_batch)
+        first_seq = self._core.book.next_seq
+        fx = self._core.new_batch()
+        messages: list[Message] = []
+        for entry in heard:
+            self._one(entry, batch, fx, messages)
+        if self._sends and (batch.journal or self._sends_due()):
+            batch.sends, self._sends, self._sends_since = self._sends, [], None
+        if not batch.journal and not batch.sends:
+            return
+        reached("decided")
+        self._rows(batch, fx, first_seq)
+        reached("written")
+        self._observer.decided(batch, messages, heard)
+        self._next_batch += 1
+        self._ledger.put(batch, messages)
+
+    def _sends_due(self) -> bool:
+        return self._sends_since is not None and datetime.now(UTC) - self._sends_since >= _SENDS_WAIT
+
+    # -- one entry ----------------------------------------------------------------------------------------
+
+    def _one(self, heard: Heard, batch: Batch, fx: Effects, messages: list[Message]) -> None:
+        if heard.kind == box.SENT:
+            self._sent(heard)
+            return
+        at = moment(heard.at_us)
+        trade_date = self.trade_date(at)
+        if heard.kind == box.IN:
+            self._inbound(heard, at, trade_date, batch, fx, messages)
+            return
+        body, kind, detail, number = self._own_event(heard)
+        event = m.Event(heard.session, number, at, trade_date, body)
+        raw = heard.raw.encode("utf-8", "surrogateescape")
+        self._decide(event, kind, type(body).__name__, number or None, None, raw, detail, batch, fx, messages)
+
+    def trade_date(self, at: datetime) -> date:
+        """The gateway's trading day at a time: it begins at the configured rollover (UTC)."""
+        return (at + timedelta(days=1) - self._rollover).date() if self._rollover else at.date()
+
+    def _sent(self, heard: Heard) -> None:
+        for send in heard.matter:
+            assert isinstance(send, Send)
+            self._sends.append(send)
+            self._out_positions[send.session] = (send.seq, send.msg_seq_num or 0)
+        if self._sends_since is None:
+            self._sends_since = datetime.now(UTC)
+        self._dirty.add(heard.session)
+
+    @staticmethod
+    def _own_event(heard: Heard) -> tuple[m.Body, str, dict[str, Any], int]:
+        """What the gateway told itself, as an event, its journal kind, and what replay needs of it."""
+        matter = heard.matter
+        values: Any = list(matter)
+        if heard.kind == box.UP:
+            return m.SessionUp(*values), "session", {"matter": values}, 0
+        if heard.kind == box.DOWN:
+            return m.SessionDown(), "session", {}, 0
+        if heard.kind == box.NOT_SENT:
+            return m.NotSent(*values), "feedback", {"matter": values}, 0
+        if heard.kind == box.RESEND_DECLINED:
+            return m.ResendDeclined(*values), "feedback", {"matter": values}, 0
+        number = msg_seq_num(heard.raw)
+        if heard.kind == box.FAILED:
+            text = f"the gateway could not read this message: {values[0]}"
+            return m.Unreadable(msg_type(heard.raw), "", text), "refused", {"matter": [text]}, number
+        return m.Refused(values[0]), "refused", {"matter": values}, number
+
+    def _inbound(
+        self,
+        heard: Heard,
+        at: datetime,
+        trade_date: date,
+        batch: Batch,
+        fx: Effects,
+        messages: list[Message],
+    ) -> None:
+        state = self._core.book.sessions[heard.session]
+        number = msg_seq_num(heard.raw)
+        if 0 < number <= state.in_msg_seq_num:
+            return  # committed before a restart; resent because the engine was ahead of the journal
+        self.in_hand = (heard.session, number)
+        body, sending_time = decode_guarded(
+            heard.raw,
+            trade_date,
+            from_broker=state.role == "broker",
+            fix42=heard.session in self._fix42,
+            poisoned=self.in_hand in self._poison,
+        )
+        reached("decoded")
+        detail: dict[str, Any] = {}
+        if isinstance(body, m.MessageReject) and not body.cl_ord_id and body.ref_seq_num:
+            kind, cl_ord_id = self._ledger.sent_cl_ord_id(heard.session, body.ref_seq_num)
+            body = body._replace(cl_ord_id=cl_ord_id, ref_msg_type=body.ref_msg_type or kind)
+            detail["about"] = [body.ref_msg_type, cl_ord_id]
+        event = m.Event(heard.session, number, at, trade_date, body)
+        state.in_msg_seq_num = max(state.in_msg_seq_num, number)
+        self._dirty.add(heard.session)
+        raw = heard.raw.encode("utf-8", "surrogateescape")
+        kind = msg_type(heard.raw)
+        self._decide(event, "in", kind, number, sending_time, raw, detail, batch, fx, messages)
+        self.in_hand = None
+
+    def _decide(
+        self,
+        event: m.Event,
+        kind: str,
+        name: str,
+        number: int | None,
+        sending_time: datetime | None,
+        raw: bytes,
+        detail: dict[str, Any],
+        batch: Batch,
+        fx: Effects,
+        messages: list[Message],
+    ) -> None:
+        """Step 3, and the journal rows of step 4 that belong to this event."""
+        core = self._core
+        wanted = core.missing(event)
+        if wanted is not None:
+            for order in self._ledger.find(wanted):
+                if order.order_id not in core.book.orders:
+                    core.book.add(order)
+                    core.book.finish(order)
+        seq = core.book.take_seq()
+        before, fills = len(fx.outgoing), len(fx.fills)
+        core.apply(seq, event)
+        detail |= fx.detail
+        batch.journal.append(
+            JournalRow(
+                seq,
+                kind,
+                event.session,
+                name,
+                number,
+                fx.order_id,
+                None,
+                sending_time,
+                event.received_at,
+                event.trade_date,
+                raw,
+                _compact(detail) if detail else None,
+            )
+        )
+        batch.fills += [(fill, sending_time) for fill in fx.fills[fills:]]
+        for out in fx.outgoing[before:]:
+            self._outgoing(out, seq, event, batch, messages)
+
+    def _outgoing(self, out: m.Outgoing, cause: int, event: m.Event, batch: Batch, messages: list[Message]) -> None:
+        text, dropped = self._encoders[out.session].encode(out)
+        batch.journal.append(
+            JournalRow(
+                out.seq,
+                "out",
+                out.session,
+                out.msg_type,
+                None,
+                out.order_id or None,
+                cause,
+                None,
+                event.received_at,
+                event.trade_date,
+                text.encode("utf-8", "surrogateescape"),
+                _compact({"dropped": list(dropped)}) if dropped else None,
+            )
+        )
+        messages.append(Message(out.seq, out.session, out.msg_type, text, event.received_at))
+
+    # -- rows ---------------------------------------------------------------------------------------------
+
+    def _rows(self, batch: Batch, fx: Effects, first_seq: int) -> None:
+        """Step 4: whatever changed, once, in its last state."""
+        for order in fx.orders.values():
+            if order.new_seq >= first_seq:
+                batch.new_orders.append(rows.order_row(order))
+            else:
+                batch.changed_orders.append(rows.order_changes(order))
+        for child in fx.children.values():
+            if child.sent_seq >= first_seq:
+                batch.new_children.append(rows.child_row(child))
+            else:
+                batch.changed_children.append(rows.child_changes(child))
+        batch.requests = [rows.request_row(request) for request in fx.requests.values()]
+        batch.items = list(fx.items.values())
+        for name in sorted(self._dirty | fx.sessions):
+            state: SessionState = self._core.book.sessions[name]
+            out_seq, out_number = self._out_positions.get(name, (0, 0))
+            changed_at = state.changed_at if isinstance(state.changed_at, datetime) else datetime.now(UTC)
+            batch.positions.append(
+                Position(
+                    name,
+                    state.role,
+                    state.epoch,
+                    state.in_msg_seq_num,
+                    out_seq,
+                    out_number,
+                    state.logged_on,
+                    changed_at,
+                )
+            )
+        self._dirty.clear()

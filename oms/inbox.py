@@ -1,0 +1,115 @@
+"""The inbox: what engine threads heard, waiting for the core thread. Bounded per session.
+
+A session that sends faster than the gateway works fills its own queue and is then held back by blocking its
+engine thread (its TCP window closes); no other session notices (I10). The core takes from all queues in turn,
+so a flood from one client leaves the others their share. What the gateway tells itself goes first, unbounded
+but small: at most a few entries per message sent.
+
+Threads: `put` and `tell` from any thread, `take` from the core thread only.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from typing import NamedTuple
+
+IN, UP, DOWN, REFUSED, FAILED = "in", "up", "down", "refused", "failed"
+SENT, NOT_SENT, RESEND_DECLINED = "sent", "not_sent", "resend_declined"
+
+
+class Heard(NamedTuple):
+    """One entry: what kind, which session, the raw text or other matter, when (microseconds since 1970, UTC)."""
+
+    kind: str
+    session: str
+    raw: str
+    matter: tuple[object, ...]
+    at_us: int
+
+
+def now_us() -> int:
+    """Microseconds since 1970, UTC."""
+    return time.time_ns() // 1000
+
+
+class Inbox:
+    """Queues by session, taken in turn."""
+
+    def __init__(self, sessions: list[str], per_session: int) -> None:
+        self._limit = per_session
+        self._queues: dict[str, deque[Heard]] = {name: deque() for name in sessions}
+        self._order = list(sessions)
+        self._own: deque[Heard] = deque()
+        self._ready = threading.Event()
+        self._room = threading.Condition()
+        self._waiting = 0
+        self._closed = False
+        self._turn = 0
+
+    def put(self, heard: Heard) -> None:
+        """Queue what a session sent; blocks while that session's queue is full."""
+        queue = self._queues[heard.session]
+        if len(queue) >= self._limit:
+            with self._room:
+                self._waiting += 1
+                self._room.wait_for(lambda: len(queue) < self._limit or self._closed)
+                self._waiting -= 1
+        queue.append(heard)
+        if not self._ready.is_set():
+            self._ready.set()
+
+    def tell(self, heard: Heard) -> None:
+        """Queue what the gateway has to tell itself; never blocks."""
+        self._own.append(heard)
+        if not self._ready.is_set():
+            self._ready.set()
+
+    def wake(self) -> None:
+        """Let `take` return now."""
+        self._ready.set()
+
+    def close(self) -> None:
+        """Release everybody who waits; entries put from now on are kept but nobody blocks."""
+        with self._room:
+            self._closed = True
+            self._room.notify_all()
+        self.wake()
+
+    def take(self, at_most: int, seconds: float) -> list[Heard]:
+        """Up to `at_most` entries, fairly from all sessions; waits up to `seconds` for the first."""
+        if not self._ready.wait(seconds):
+            return []
+        self._ready.clear()
+        taken: list[Heard] = []
+        own = self._own
+        while own:
+            taken.append(own.popleft())
+        room = max(at_most - len(taken), len(self._order))
+        left = False
+        busy = [name for name in self._order if self._queues[name]]
+        self._turn = (self._turn + 1) % max(len(busy), 1)
+        busy = busy[self._turn :] + busy[: self._turn]
+        while busy and room > 0:
+            share = max(room // len(busy), 1)
+            still = []
+            for name in busy:
+                queue = self._queues[name]
+                for _ in range(min(share, len(queue), room)):
+                    taken.append(queue.popleft())
+                    room -= 1
+                if queue:
+                    still.append(name)
+            busy = still
+        left = bool(busy)
+        if left:
+            self._ready.set()
+        if self._waiting:
+            with self._room:
+                self._room.notify_all()
+        return taken
+
+    def statistics(self) -> dict[str, int]:
+        """Entries waiting, by session; '' is the gateway's own queue."""
+        return {"": len(self._own), **{name: len(queue) for name, queue in self._queues.items()}}

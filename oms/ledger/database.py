@@ -1,0 +1,350 @@
+"""Connections to the ledger, its schema, and who may do what to it.
+
+`migrate` brings a database to this program's schema with Alembic and then secures it (I6): the gateway works as
+the role `oms_gateway`, which may insert into and read the append-only tables, update the projections besides, and
+delete nothing; triggers refuse UPDATE, DELETE and TRUNCATE of the append-only tables to everybody, owners and
+superusers too. Errors of a server that a person must act on become an OperatorError with the remedy.
+URLs are `postgresql://...`; every connection speaks UTC.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg import errors as pg
+from psycopg import sql
+from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import NullPool
+
+from oms.config.load import Config
+from oms.errors import OperatorError
+from oms.ledger.embedded import EmbeddedPostgres
+from oms.ledger.schema import APPEND_ONLY, GATEWAY_ROLE, PROJECTIONS, metadata
+
+SCHEMA_VERSION = "0001"  # the newest file of migrations/versions; a test holds the two together
+OLDEST_POSTGRES = 14
+DATABASE_NAME = "oms"  # of the embedded server
+GATEWAY_LOCK = 0x6F6D73  # advisory lock that a running gateway's writer holds
+MIGRATION_LOCK = 0x6F6D74  # advisory lock: one migration at a time
+CONNECT_SECONDS = 10
+REFUSE_FUNCTION = "oms_refuse_change"
+
+
+def connect(url: str, *, role: str | None = None, **options: Any) -> psycopg.Connection[Any]:
+    """A psycopg connection in UTC, working as ``role`` where one is given. Raises psycopg.Error."""
+    plain = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+    connection = psycopg.connect(plain, **{"connect_timeout": CONNECT_SECONDS, **options})
+    try:
+        _prepare_session(connection, role=role, read_only=False)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def gateway_connection(url: str, **options: Any) -> psycopg.Connection[Any]:
+    """A connection with no more rights than the gateway has. Raises psycopg.Error."""
+    return connect(url, role=GATEWAY_ROLE, **options)
+
+
+def engine(url: str, *, role: str | None = None, read_only: bool = False, **options: Any) -> Engine:
+    """A SQLAlchemy engine in UTC, working as ``role`` where one is given; read-only if so asked."""
+    made = create_engine(
+        make_url(url).set(drivername="postgresql+psycopg"),
+        connect_args={"connect_timeout": CONNECT_SECONDS},
+        **options,
+    )
+
+    @event.listens_for(made, "connect")
+    def _connected(connection: psycopg.Connection[Any], _: object) -> None:
+        _prepare_session(connection, role=role, read_only=read_only)
+
+    return made
+
+
+def _prepare_session(connection: psycopg.Connection[Any], *, role: str | None, read_only: bool) -> None:
+    before = connection.autocommit
+    connection.autocommit = True
+    connection.execute("SET timezone TO 'UTC'")
+    if role is not None:
+        connection.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(role)))
+    if read_only:
+        connection.execute("SET default_transaction_read_only TO on")
+    connection.autocommit = before
+
+
+@contextmanager
+def open_database(config: Config, *, create: bool = True) -> Iterator[str]:
+    """The URL of the gateway's database, for as long as the block lasts.
+
+    Starts the embedded server where one is configured and none runs, and stops it afterwards if nobody else
+    uses it. With ``create`` false a ledger that was never made is an error rather than made empty.
+    """
+    if config.database.url is not None:
+        yield config.database.url
+        return
+    data = config.gateway.state_dir / "postgres"
+    if not create and not _exists(data / "PG_VERSION"):
+        raise OperatorError(
+            f"there is no ledger in {data} yet; start the gateway once: oms run --config {config.path}"
+        )
+    with EmbeddedPostgres(data) as server:
+        _ensure_database(server.url("postgres"))
+        yield server.url(DATABASE_NAME)
+
+
+def owner_url(config: Config, url: str) -> str:
+    """The URL for migrations, given that of the ledger."""
+    return config.database.owner_url or url
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except PermissionError:  # the server runs as another user; whether we may use it shows at connecting
+        return True
+
+
+def _ensure_database(url: str) -> None:
+    with database_errors(url), psycopg.connect(url, autocommit=True) as connection:
+        if connection.execute("SELECT FROM pg_database WHERE datname = %s", (DATABASE_NAME,)).fetchone():
+            return
+        with suppress(pg.DuplicateDatabase, pg.UniqueViolation):  # another starter was a moment earlier
+            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(DATABASE_NAME)))
+
+
+@contextmanager
+def open_ledger(config: Config) -> Iterator[Engine]:
+    """A read-only engine on the gateway's ledger for the CLI; never makes or changes anything.
+
+    Raises OperatorError where there is no ledger, no access, or another program's schema.
+    """
+    with open_database(config, create=False) as url:
+        made = engine(url, read_only=True, poolclass=NullPool)
+        with database_errors(url):
+            require_schema(made)
+            yield made
+
+
+def migrate(url: str, *, login: str | None = None) -> str:
+    """Brings the database to SCHEMA_VERSION and secures it; returns the version it had ('' for none).
+
+    ``url`` is of the tables' owner; ``login`` names the user the gateway connects as, where it is another one.
+    Starters that come at the same time wait for each other. Raises OperatorError.
+    """
+    made = engine(url, poolclass=NullPool)
+    with database_errors(url), made.connect() as connection:
+        _require_postgres(connection)
+        connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": MIGRATION_LOCK})
+        connection.commit()
+        before = _version(connection)
+        connection.commit()
+        if before and before not in _known_versions():
+            raise _mismatch(before)
+        if before != SCHEMA_VERSION:
+            if gateway_running(connection):
+                raise OperatorError("a gateway is running on this ledger; stop it, then run: oms db migrate")
+            _upgrade(connection)
+        _secure(connection, login)
+        connection.commit()
+    return before
+
+
+def schema_version(made: Engine) -> str:
+    """The version of the schema in a database; '' where there is none."""
+    with made.connect() as connection:
+        return _version(connection)
+
+
+def require_schema(made: Engine) -> None:
+    """Raises OperatorError unless the database has exactly this program's schema."""
+    version = schema_version(made)
+    if version != SCHEMA_VERSION:
+        raise _mismatch(version)
+
+
+def gateway_running(connection: Connection) -> bool:
+    """Whether a gateway's writer is connected to this database."""
+    held = text(
+        "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 1 "
+        "AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) "
+        "AND classid = 0 AND objid = :key)"
+    )
+    return bool(connection.scalar(held, {"key": GATEWAY_LOCK}))
+
+
+def _version(connection: Connection) -> str:
+    if connection.scalar(text("SELECT to_regclass('alembic_version')")) is None:
+        return ""
+    return connection.scalar(text("SELECT max(version_num) FROM alembic_version")) or ""
+
+
+def _mismatch(version: str) -> OperatorError:
+    if not version:
+        return OperatorError("the database has no ledger yet; run: oms db migrate")
+    if version in _known_versions():
+        return OperatorError(
+            f"the ledger has schema {version}, this program needs {SCHEMA_VERSION}; "
+            "stop the gateway and run: oms db migrate"
+        )
+    return OperatorError(
+        f"the ledger has schema {version}, which this program (schema {SCHEMA_VERSION}) does not know: "
+        "a newer oms wrote it; use that one"
+    )
+
+
+def _require_postgres(connection: Connection) -> None:
+    number = int(connection.scalar(text("SHOW server_version_num")) or 0)
+    if number < OLDEST_POSTGRES * 10_000:
+        raise OperatorError(
+            f"the server is PostgreSQL {number // 10_000}; the ledger needs {OLDEST_POSTGRES} or newer"
+        )
+
+
+def _alembic_config() -> Any:
+    from alembic.config import Config as AlembicConfig
+
+    made = AlembicConfig()
+    made.set_main_option("script_location", "oms.ledger:migrations")
+    return made
+
+
+def _known_versions() -> set[str]:
+    from alembic.script import ScriptDirectory
+
+    return {script.revision for script in ScriptDirectory.from_config(_alembic_config()).walk_revisions()}
+
+
+def _upgrade(connection: Connection) -> None:
+    from alembic import command
+
+    made = _alembic_config()
+    made.attributes["connection"] = connection
+    command.upgrade(made, "head")
+
+
+def _secure(connection: Connection, login: str | None) -> None:
+    """Role, rights and triggers, derived from the lists in schema.py; the same however often it is done."""
+    _ensure_role(connection, login)
+
+    def run(statement: str) -> None:
+        connection.execute(text(statement))
+
+    run(
+        f"CREATE OR REPLACE FUNCTION {REFUSE_FUNCTION}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+        "RAISE EXCEPTION 'the table % is append-only: % is refused (what happened stays written)', "
+        "TG_TABLE_NAME, TG_OP USING ERRCODE = 'restrict_violation'; END $$"
+    )
+    for name in APPEND_ONLY:
+        run(
+            f"CREATE OR REPLACE TRIGGER {name}_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON {name} "
+            f"FOR EACH STATEMENT EXECUTE FUNCTION {REFUSE_FUNCTION}()"
+        )
+        # ALWAYS: session_replication_role must not open a way round it.
+        run(f"ALTER TABLE {name} ENABLE ALWAYS TRIGGER {name}_append_only")
+    every = ", ".join(metadata.tables)
+    run(f"REVOKE ALL ON {every}, alembic_version FROM {GATEWAY_ROLE}, PUBLIC")
+    run(f"GRANT SELECT, INSERT ON {', '.join(APPEND_ONLY)} TO {GATEWAY_ROLE}")
+    run(f"GRANT SELECT, INSERT, UPDATE ON {', '.join(PROJECTIONS)} TO {GATEWAY_ROLE}")
+    run(f"GRANT SELECT ON alembic_version TO {GATEWAY_ROLE}")
+
+
+def _ensure_role(connection: Connection, login: str | None) -> None:
+    """Makes the gateway's role, and lets the owner and ``login`` work as it."""
+    user = connection.scalar(text("SELECT current_user")) or ""
+    members = [user] if login in (None, user) else [user, str(login)]
+    quoted = connection.dialect.identifier_preparer.quote
+    try:
+        with connection.begin_nested():
+            connection.exec_driver_sql(
+                f"DO $$ BEGIN CREATE ROLE {GATEWAY_ROLE} NOLOGIN; "
+                "EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$"
+            )
+        for member in members:
+            if not _may_become_gateway(connection, member):
+                with connection.begin_nested():
+                    connection.exec_driver_sql(f"GRANT {GATEWAY_ROLE} TO {quoted(member)}")
+    except DBAPIError as error:
+        if not isinstance(error.orig, pg.InsufficientPrivilege | pg.UndefinedObject):
+            raise
+        grants = " ".join(f"GRANT {GATEWAY_ROLE} TO {quoted(member)};" for member in members)
+        raise OperatorError(
+            f"cannot give the gateway its role: {_first_line(error.orig)}; as a superuser run: "
+            f"CREATE ROLE {GATEWAY_ROLE} NOLOGIN; {grants}"
+        ) from error
+
+
+def _may_become_gateway(connection: Connection, member: str) -> bool:
+    # From 16 on a member may lack the right to SET ROLE.
+    right = "SET" if (connection.dialect.server_version_info or (0,)) >= (16,) else "MEMBER"
+    asked = text("SELECT pg_has_role(CAST(:member AS name), :role, :right)")
+    values = {"member": member, "role": GATEWAY_ROLE, "right": right}
+    return bool(connection.scalar(asked, values))
+
+
+@contextmanager
+def database_errors(url: str) -> Iterator[None]:
+    """Turns what a database server refuses into an OperatorError that names the server and the remedy."""
+    try:
+        yield
+    except DBAPIError as error:
+        if not isinstance(error.orig, OPERATORS_TO_MEND):
+            raise  # a mistake of ours
+        raise _explained(error.orig, url) from error
+    except OPERATORS_TO_MEND as error:
+        raise _explained(error, url) from error
+
+
+OPERATORS_TO_MEND = (
+    psycopg.OperationalError,
+    psycopg.InterfaceError,
+    pg.InsufficientPrivilege,
+    pg.UndefinedTable,
+    pg.UndefinedColumn,
+    pg.ReadOnlySqlTransaction,
+)
+
+# Text of the message -> remedy, first match wins. libpq gives no SQLSTATE for a refused login.
+REMEDIES = (
+    ("password authentication failed", "check the user, and PGPASSWORD or ~/.pgpass"),
+    ("no password supplied", "put the password into PGPASSWORD or ~/.pgpass"),
+    ("no pg_hba.conf entry", "let this host and user in by the server's pg_hba.conf"),
+    ("does not exist", "create it, or correct [database] url"),
+    ("is not permitted to log in", "let the role log in, or name another user in [database] url"),
+    ("permission denied to set role", f"as a superuser run: GRANT {GATEWAY_ROLE} TO that user"),
+    ("Permission denied", "run as the user who started the gateway"),
+    ("permission denied", f"as a superuser run: GRANT {GATEWAY_ROLE} TO that user"),
+    ("read-only transaction", "the server is read-only (a standby?); name the primary in [database] url"),
+    ("starting up", "wait a moment and try again"),
+    ("shutting down", "start the server and try again"),
+    ("too many", "raise max_connections of the server, or end other connections"),
+    ("timeout", "check host and port in [database] url, and the network between"),
+    ("resolve host", "check the host in [database] url"),
+    ("Connection refused", "start the server, or check host and port in [database] url"),
+    ("No space left", "free space on the server's disk"),
+)
+
+
+def _explained(error: BaseException, url: str) -> OperatorError:
+    said = _first_line(error)
+    remedy = next((remedy for sign, remedy in REMEDIES if sign in str(error)), "see the server's log")
+    if isinstance(error, pg.UndefinedTable | pg.UndefinedColumn):
+        remedy = "the ledger is incomplete; run: oms db migrate"
+    return OperatorError(f"database {_shown(url)}: {said}; {remedy}")
+
+
+def _first_line(error: object) -> str:
+    """The server's own words, without libpq's preamble."""
+    line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return line.rsplit("FATAL:", 1)[-1].strip()
+
+
+def _shown(url: str) -> str:
+    made = make_url(url)
+    host = made.host or made.query.get("host") or "localhost"
+    return f"{made.database} on {host}" + (f":{made.port}" if made.port else "")

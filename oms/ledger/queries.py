@@ -1,0 +1,265 @@
+"""Reads the ledger for people: orders, fills, sessions, exception items, and the whole story of one order.
+
+Every function takes an engine, reads in one transaction and returns records; none writes, and nothing on the hot
+path calls them. Lists are bounded by `limit`. An identifier is compared whole and as it is, never as a pattern.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any, Literal, TypeVar
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    FromClause,
+    Select,
+    Table,
+    TextClause,
+    exists,
+    func,
+    or_,
+    select,
+    text,
+)
+
+from oms.ledger import schema
+from oms.ledger.records import (
+    ChildOrder,
+    ClientOrder,
+    ExceptionItem,
+    Fill,
+    JournalEntry,
+    Match,
+    OrderStory,
+    Request,
+    Send,
+    SessionActivity,
+    SessionPosition,
+)
+
+R = TypeVar("R", ClientOrder, ChildOrder, Request, Fill, SessionPosition, ExceptionItem)
+
+orders, children, requests, fills = schema.client_orders, schema.child_orders, schema.requests, schema.fills
+journal, batches, sends = schema.journal, schema.batches, schema.sends
+positions, items = schema.session_positions, schema.exception_items
+
+
+@dataclass(frozen=True, slots=True)
+class OrderFilter:
+    """Which orders to list; what is None or false does not narrow. ``statuses`` are values of OrdStatus(39)."""
+
+    client: str | None = None
+    broker: str | None = None
+    account: str | None = None
+    symbol: str | None = None
+    statuses: tuple[str, ...] = ()
+    live: bool = False
+    trade_date: date | None = None
+    since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FillFilter:
+    """Which fills to list; what is None does not narrow."""
+
+    order_id: str | None = None
+    client: str | None = None
+    broker: str | None = None
+    account: str | None = None
+    symbol: str | None = None
+    trade_date: date | None = None
+    since: datetime | None = None
+
+
+def list_orders(engine: Engine, wanted: OrderFilter, limit: int) -> list[ClientOrder]:
+    """Orders that match, newest first, ``limit`` at most."""
+    where: list[ColumnElement[bool]] = _equal(
+        orders, client=wanted.client, account=wanted.account, symbol=wanted.symbol, trade_date=wanted.trade_date
+    )
+    if wanted.broker is not None:
+        where.append(exists().where(children.c.order_id == orders.c.order_id, children.c.broker == wanted.broker))
+    if wanted.statuses:
+        where.append(orders.c.ord_status.in_(wanted.statuses))
+    if wanted.live:
+        where.append(~orders.c.finished)
+    if wanted.since is not None:
+        where.append(orders.c.received_at >= wanted.since)
+    query = select(orders).where(*where).order_by(orders.c.order_id.desc()).limit(limit)
+    with engine.connect() as connection:
+        return _records(connection, ClientOrder, query)
+
+
+def list_fills(engine: Engine, wanted: FillFilter, limit: int) -> list[Fill]:
+    """Fills, corrections and busts that match, newest first, ``limit`` at most."""
+    where: list[ColumnElement[bool]] = _equal(
+        fills,
+        order_id=wanted.order_id,
+        broker=wanted.broker,
+        account=wanted.account,
+        symbol=wanted.symbol,
+        trade_date=wanted.trade_date,
+    )
+    if wanted.client is not None:
+        where.append(exists().where(orders.c.order_id == fills.c.order_id, orders.c.client == wanted.client))
+    if wanted.since is not None:
+        where.append(fills.c.received_at >= wanted.since)
+    query = select(fills).where(*where).order_by(fills.c.seq.desc()).limit(limit)
+    with engine.connect() as connection:
+        return _records(connection, Fill, query)
+
+
+def list_exceptions(
+    engine: Engine, *, state: Literal["open", "resolved"] | None = "open", order_id: str | None = None, limit: int
+) -> list[ExceptionItem]:
+    """Exception items, newest first, ``limit`` at most; of both states where ``state`` is None."""
+    where = _equal(items, state=state, order_id=order_id)
+    query = select(items).where(*where).order_by(items.c.opened_at.desc(), items.c.item_id.desc()).limit(limit)
+    with engine.connect() as connection:
+        return _records(connection, ExceptionItem, query)
+
+
+def list_sessions(engine: Engine, today: date) -> list[SessionActivity]:
+    """Every session that ever logged on, clients first, with what it has done on the trade date ``today``."""
+    parents = children.join(orders, orders.c.order_id == children.c.order_id)
+    new = orders.c.trade_date == today
+    filled = fills.c.trade_date == today
+    with engine.connect() as connection:
+
+        def count(by: ColumnElement[str], source: FromClause, *where: ColumnElement[bool]) -> dict[str, int]:
+            query = select(by, func.count()).select_from(source).where(*where).group_by(by)
+            return {row[0]: row[1] for row in connection.execute(query)}
+
+        orders_today = count(orders.c.client, orders, new) | count(children.c.broker, parents, new)
+        live = count(orders.c.client, orders, ~orders.c.finished) | count(
+            children.c.broker, children, ~children.c.finished
+        )
+        of_clients = fills.join(orders, orders.c.order_id == fills.c.order_id)
+        fills_today = count(orders.c.client, of_clients, filled) | count(fills.c.broker, fills, filled)
+        left = exists().where(sends.c.seq == journal.c.seq)
+        unsettled = journal.join(positions, positions.c.session == journal.c.session)
+        waiting = count(
+            journal.c.session, unsettled, journal.c.kind == "out", journal.c.seq > positions.c.out_seq, ~left
+        )
+        found = _records(
+            connection, SessionPosition, select(positions).order_by(positions.c.role.desc(), positions.c.session)
+        )
+    return [
+        SessionActivity(one, *(counted.get(one.session, 0) for counted in (orders_today, live, fills_today, waiting)))
+        for one in found
+    ]
+
+
+def get_order(engine: Engine, order_id: str) -> ClientOrder | None:
+    """The order with this OrderID(37), or None."""
+    with engine.connect() as connection:
+        found = _records(connection, ClientOrder, select(orders).where(orders.c.order_id == order_id))
+    return found[0] if found else None
+
+
+def find_order(engine: Engine, identifier: str) -> list[Match]:
+    """Orders that an identifier names, newest first.
+
+    Taken are OrderID(37) and ClOrdID(11) of either side, of the order or of any cancel or replace of it, and
+    ExecID(17) of either side. Identifiers of clients repeat from day to day, so there may be several.
+    """
+    named: dict[str, list[str]] = {}
+    with engine.connect() as connection:
+        for what, query in _namings(identifier):
+            for order_id in connection.scalars(query):
+                if order_id is not None and what not in named.setdefault(order_id, []):
+                    named[order_id].append(what)
+        query = select(orders).where(orders.c.order_id.in_(named)).order_by(orders.c.order_id.desc())
+        found = _records(connection, ClientOrder, query)
+    return [Match(order, tuple(named[order.order_id])) for order in found]
+
+
+def _namings(identifier: str) -> Iterable[tuple[str, Select[tuple[str | None]]]]:
+    """What an identifier may be, and the OrderID(37)s it would then name."""
+    yield "OrderID(37)", select(orders.c.order_id).where(orders.c.order_id == identifier)
+    yield (
+        "ClOrdID(11) of the client",
+        select(orders.c.order_id).where(
+            or_(orders.c.original_cl_ord_id == identifier, orders.c.cl_ord_id == identifier)
+        ),
+    )
+    yield (
+        "ClOrdID(11) of a cancel or replace of the client",
+        select(requests.c.order_id).where(requests.c.cl_ord_id == identifier),
+    )
+    yield (
+        "ClOrdID(11) to the broker",
+        select(children.c.order_id).where(or_(children.c.child_id == identifier, children.c.cl_ord_id == identifier)),
+    )
+    yield (
+        "ClOrdID(11) of a cancel or replace to the broker",
+        select(requests.c.order_id).where(requests.c.broker_cl_ord_id == identifier),
+    )
+    yield "OrderID(37) of the broker", select(children.c.order_id).where(children.c.broker_order_id == identifier)
+    yield "ExecID(17) to the client", select(fills.c.order_id).where(fills.c.client_exec_id == identifier)
+    yield "ExecID(17) of the broker", select(fills.c.order_id).where(fills.c.exec_id == identifier)
+
+
+def find_messages(engine: Engine, cl_ord_id: str, limit: int) -> list[JournalEntry]:
+    """The newest messages that carry this ClOrdID(11), in order: what came of a request that is no order.
+
+    Reads the whole journal where it must; for the rare question that the tables cannot answer.
+    """
+    needle = b"\x0111=" + cl_ord_id.encode("utf-8", "surrogateescape") + b"\x01"
+    carries = text("position(:needle IN journal.raw) > 0").bindparams(needle=needle)
+    with engine.connect() as connection:
+        return _entries(connection, journal.c.kind.in_(("in", "out")), carries, newest=limit)
+
+
+def order_story(engine: Engine, order_id: str) -> OrderStory | None:
+    """Everything about one order, None where there is none with this OrderID(37)."""
+    with engine.connect() as connection:
+        found = _records(connection, ClientOrder, select(orders).where(orders.c.order_id == order_id))
+        if not found:
+            return None
+        entries = {entry.seq: entry for entry in _entries(connection, journal.c.order_id == order_id)}
+        # What made a row happen may be no message of the order itself: a logon, an operator's command.
+        causes = {entry.cause for entry in entries.values() if entry.cause is not None} - set(entries)
+        if causes:
+            entries |= {entry.seq: entry for entry in _entries(connection, journal.c.seq.in_(causes))}
+        return OrderStory(
+            found[0],
+            tuple(_of_order(connection, ChildOrder, children, order_id, "sent_seq")),
+            tuple(_of_order(connection, Request, requests, order_id, "seq")),
+            tuple(_of_order(connection, Fill, fills, order_id, "seq")),
+            tuple(_of_order(connection, ExceptionItem, items, order_id, "seq")),
+            tuple(entries[seq] for seq in sorted(entries)),
+        )
+
+
+def _of_order(connection: Connection, kind: type[R], table: Table, order_id: str, by: str) -> list[R]:
+    return _records(connection, kind, select(table).where(table.c.order_id == order_id).order_by(table.c[by]))
+
+
+def _entries(
+    connection: Connection, *where: ColumnElement[bool] | TextClause, newest: int | None = None
+) -> list[JournalEntry]:
+    """Journal rows in order, each with its commit time and what became of it."""
+    joined = journal.outerjoin(batches, batches.c.batch == journal.c.batch)
+    joined = joined.outerjoin(sends, sends.c.seq == journal.c.seq)
+    columns = [column.label(f"send_{column.name}") for column in sends.c]
+    query = select(journal, batches.c.committed_at, *columns).select_from(joined).where(*where)
+    found = []
+    for row in connection.execute(query.order_by(journal.c.seq.desc()).limit(newest)):
+        values = dict(row._mapping)
+        sent = {column.name: values.pop(f"send_{column.name}") for column in sends.c}
+        values["raw"] = bytes(values["raw"])
+        found.append(JournalEntry(**values, send=Send(**sent) if sent["seq"] is not None else None))
+    return found[::-1]
+
+
+def _equal(table: Table, **values: object) -> list[ColumnElement[bool]]:
+    return [table.c[name] == value for name, value in values.items() if value is not None]
+
+
+def _records(connection: Connection, kind: type[R], query: Select[Any]) -> list[R]:
+    rows: Sequence[Any] = connection.execute(query).all()
+    return [kind(**row._mapping) for row in rows]

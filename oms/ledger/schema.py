@@ -1,0 +1,231 @@
+"""The tables of the ledger, named as the core and the wire name the same things.
+
+`journal`, `batches`, `fills` and `sends` are append-only: the gateway's role may only insert and read, and
+triggers refuse UPDATE, DELETE and TRUNCATE to everybody (I6). `client_orders`, `child_orders`, `requests` and
+`session_positions` are what the journal adds up to (I7): rebuildable, so they may be updated.
+Times are UTC. Quantities are shares, prices in the instrument's currency, both NUMERIC without a scale.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    Date,
+    DateTime,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Numeric,
+    Table,
+    Text,
+)
+
+metadata = MetaData()
+GATEWAY_ROLE = "oms_gateway"
+
+
+def _time(name: str, *, nullable: bool = False) -> Column[object]:
+    return Column(name, DateTime(timezone=True), nullable=nullable)
+
+
+def _text(name: str, *, nullable: bool = False) -> Column[str]:
+    return Column(name, Text, nullable=nullable)
+
+
+def _amount(name: str, *, nullable: bool = False) -> Column[object]:
+    return Column(name, Numeric, nullable=nullable)
+
+
+# One row per message taken, message decided to be sent, session event, operator command or configuration.
+journal = Table(
+    "journal",
+    metadata,
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("batch", BigInteger, nullable=False),
+    _text("kind"),  # in, out, session, refused, config, feedback, operator
+    _text("session"),  # '' where none
+    _text("msg_type"),  # MsgType(35); for kinds other than in and out, the event's name
+    Column("msg_seq_num", BigInteger),  # MsgSeqNum(34) of what came in
+    _text("order_id", nullable=True),
+    Column("cause", BigInteger),  # the row that made this one happen
+    _time("sending_time", nullable=True),  # SendingTime(52): when the counterparty sent it
+    _time("received_at"),  # when the gateway took it, or decided it
+    Column("trade_date", Date, nullable=False),
+    Column("raw", LargeBinary, nullable=False),  # exactly what came in; what goes out, less the session's header
+    Column("detail", JSON),  # the decision: rules with their numbers, transitions, ids given
+)
+Index("journal_order_id", journal.c.order_id, postgresql_where=journal.c.order_id.isnot(None))
+Index("journal_out", journal.c.session, journal.c.seq, postgresql_where=journal.c.kind == "out")
+
+# One row per commit. hash = SHA-256 over prev_hash and every journal row of the batch (see ledger/chain.py).
+batches = Table(
+    "batches",
+    metadata,
+    Column("batch", BigInteger, primary_key=True, autoincrement=False),
+    Column("first_seq", BigInteger, nullable=False),
+    Column("last_seq", BigInteger, nullable=False),  # first_seq - 1 where the batch has no journal rows
+    Column("prev_hash", LargeBinary, nullable=False),
+    Column("hash", LargeBinary, nullable=False),
+    _time("committed_at"),
+)
+
+# What became of each outgoing message: 'sent' with its MsgSeqNum(34), 'stored' (found in the session's store
+# after a crash, delivered by resend), or 'refused' (never left: `reason`).
+sends = Table(
+    "sends",
+    metadata,
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    _text("session"),
+    _text("outcome"),
+    Column("msg_seq_num", BigInteger),
+    _time("sent_at"),
+    _text("reason", nullable=True),
+)
+Index("sends_session", sends.c.session, sends.c.msg_seq_num)
+
+client_orders = Table(
+    "client_orders",
+    metadata,
+    Column("order_id", Text, primary_key=True),  # OrderID(37) to the client: ours
+    _text("client"),
+    _text("cl_ord_id"),  # last accepted ClOrdID(11) of the client
+    _text("original_cl_ord_id"),
+    _text("account"),
+    _text("trader"),
+    _text("symbol"),
+    _text("security_exchange"),
+    _text("side"),
+    _text("ord_type"),
+    _text("time_in_force"),
+    _text("ex_destination"),
+    _amount("original_order_qty"),
+    _amount("original_price", nullable=True),
+    _amount("original_stop_px", nullable=True),
+    _amount("order_qty"),
+    _amount("price", nullable=True),
+    _amount("stop_px", nullable=True),
+    _amount("cum_qty"),
+    _amount("leaves_qty"),
+    _amount("avg_px"),
+    _amount("notional"),  # sum of LastQty(32) x LastPx(31), net of busts and corrections
+    _text("life"),  # state of transitions.TABLE
+    _text("ord_status"),  # OrdStatus(39) in 4.4 terms, computed
+    Column("finished", Boolean, nullable=False),
+    _text("reason", nullable=True),  # why rejected or cancelled, where a reason was given
+    Column("trade_date", Date, nullable=False),
+    _time("received_at"),
+    Column("new_seq", BigInteger, nullable=False),  # journal row of the NewOrderSingle(D)
+    Column("last_seq", BigInteger, nullable=False),  # journal row of the last change
+)
+Index(
+    "client_orders_cl_ord_id",
+    client_orders.c.client,
+    client_orders.c.trade_date,
+    client_orders.c.original_cl_ord_id,
+    unique=True,
+)
+Index("client_orders_live", client_orders.c.order_id, postgresql_where=~client_orders.c.finished)
+
+child_orders = Table(
+    "child_orders",
+    metadata,
+    Column("child_id", Text, primary_key=True),  # the first ClOrdID(11) sent to the broker
+    _text("order_id"),
+    _text("broker"),
+    _text("cl_ord_id"),  # last ClOrdID(11) the broker accepted
+    _text("broker_order_id"),  # OrderID(37) of the broker, '' until known
+    _text("route_rule"),
+    _amount("order_qty"),
+    _amount("price", nullable=True),
+    _amount("stop_px", nullable=True),
+    _amount("cum_qty"),
+    _text("life"),
+    Column("finished", Boolean, nullable=False),
+    Column("sent_seq", BigInteger, nullable=False),  # journal row of the NewOrderSingle(D) to the broker
+    Column("last_seq", BigInteger, nullable=False),
+)
+Index("child_orders_order_id", child_orders.c.order_id)
+
+# Cancel and replace requests: the id chains of both sides, in order of `seq`.
+requests = Table(
+    "requests",
+    metadata,
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),  # journal row of the request
+    _text("client"),
+    Column("trade_date", Date, nullable=False),
+    _text("cl_ord_id"),  # ClOrdID(11) of the client
+    _text("orig_cl_ord_id"),
+    _text("order_id"),
+    _text("kind"),  # F or G
+    _text("broker_cl_ord_id"),  # ClOrdID(11) of our request to the broker
+    _text("state"),  # held, sent, pending, accepted, rejected
+    _amount("order_qty", nullable=True),
+    _amount("price", nullable=True),
+    _amount("stop_px", nullable=True),
+)
+Index("requests_cl_ord_id", requests.c.client, requests.c.trade_date, requests.c.cl_ord_id, unique=True)
+Index("requests_order_id", requests.c.order_id)
+Index("requests_broker_cl_ord_id", requests.c.broker_cl_ord_id)
+
+# Every execution, correction and bust a broker reported: facts, each once (I3).
+fills = Table(
+    "fills",
+    metadata,
+    Column("client_exec_id", Text, primary_key=True),  # ExecID(17) to the client: ours
+    _text("broker"),
+    Column("trade_date", Date, nullable=False),  # TradeDate(75), else the date of TransactTime(60)
+    _text("exec_id"),  # ExecID(17) of the broker
+    _text("exec_ref_id"),  # ExecRefID(19) of a correction or bust, '' otherwise
+    _text("kind"),  # trade, correct, bust
+    _text("order_id", nullable=True),  # null: for no order that we know
+    _text("child_id", nullable=True),
+    _text("account"),
+    _text("symbol"),
+    _text("side"),
+    _amount("last_qty"),
+    _amount("last_px"),
+    _time("transact_time", nullable=True),  # time of the execution, as the broker tells it
+    _time("sending_time", nullable=True),
+    _time("received_at"),
+    Column("seq", BigInteger, nullable=False),  # journal row of the report
+)
+Index("fills_exec_id", fills.c.broker, fills.c.trade_date, fills.c.exec_id, unique=True)
+Index("fills_order_id", fills.c.order_id)
+
+session_positions = Table(
+    "session_positions",
+    metadata,
+    Column("session", Text, primary_key=True),
+    _text("role"),  # client or broker
+    Column("epoch", Integer, nullable=False),  # counts resets of the sequence numbers
+    Column("in_msg_seq_num", BigInteger, nullable=False),  # last MsgSeqNum(34) committed
+    Column("out_seq", BigInteger, nullable=False),  # last journal row settled by the outbox
+    Column("out_msg_seq_num", BigInteger, nullable=False),  # its MsgSeqNum(34)
+    Column("logged_on", Boolean, nullable=False),
+    _time("changed_at"),  # last logon or logout
+)
+
+exception_items = Table(
+    "exception_items",
+    metadata,
+    Column("item_id", Text, primary_key=True),
+    _time("opened_at"),
+    _text("kind"),
+    _text("severity"),  # warning, error
+    _text("owner"),
+    _text("session"),
+    _text("order_id", nullable=True),
+    Column("seq", BigInteger, nullable=False),  # journal row that is the evidence
+    _text("text"),
+    _text("state"),  # open, resolved
+    _text("resolution", nullable=True),
+    _time("resolved_at", nullable=True),
+)
+Index("exception_items_open", exception_items.c.opened_at, postgresql_where=exception_items.c.state == "open")
+
+APPEND_ONLY = ("journal", "batches", "sends", "fills")
+PROJECTIONS = ("client_orders", "child_orders", "requests", "session_positions", "exception_items")

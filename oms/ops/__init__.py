@@ -1,0 +1,1 @@
+"""Instruments for operators: metrics, logs, control."""

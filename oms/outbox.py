@@ -1,0 +1,223 @@
+"""The outbox: committed messages leave, each session in its own thread and in the order of the journal.
+
+Invariants: only what is committed comes here (I1). Per session, messages leave in order of their journal row,
+each at most once; `cursor` is the last row settled. A request to a broker that is logged out does not leave,
+ever: the core is told at once (NotSent). Messages to a client that is logged out stay in the ledger and leave
+when it is back. A session that does not read blocks only its own thread; what it has not taken is forgotten
+here and read again from the ledger, so memory stays bounded (I10).
+
+Threads: `deliver` from the committer, `up`/`down` from engine threads, one thread per session does the rest.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+
+from oms import inbox as box
+from oms.crashpoints import reached
+from oms.fix.engine import msg_seq_num
+from oms.inbox import Heard, Inbox, now_us
+from oms.ledger.batch import Send
+from oms.ledger.load import Reader
+
+_CHUNK = 500
+_QUEUE_LIMIT = 5000
+
+
+class Message(NamedTuple):
+    """One committed message: its journal row, where to, and the text without the session's header."""
+
+    seq: int
+    session: str
+    msg_type: str
+    text: str
+    decided_at: datetime
+
+
+def cl_ord_id_of(text: str) -> str:
+    """ClOrdID(11) of a message of ours, '' where it has none."""
+    start = text.find("\x0111=")
+    return text[start + 4 : text.find("\x01", start + 4)] if start >= 0 else ""
+
+
+class Sender:
+    """Sends one session's messages."""
+
+    def __init__(
+        self,
+        session: str,
+        role: str,
+        send: Callable[[str, str], str],
+        inbox: Inbox,
+        ledger_url: str,
+        cursor: int,
+        window: timedelta,
+        may_send: Callable[[], bool],
+    ) -> None:
+        self.session = session
+        self.role = role
+        self._send = send
+        self._inbox = inbox
+        self._ledger_url = ledger_url
+        self.cursor = cursor
+        self._window = window
+        self._may_send = may_send
+        self._queue: deque[Message] = deque()
+        self._lock = threading.Lock()
+        self._wake = threading.Event()
+        self._up = False
+        self._behind = True  # until the ledger says that nothing is left from before
+        self._stopped = False
+        self._started_at = datetime.now(UTC)
+        self._reader: Reader | None = None
+        self.thread = threading.Thread(target=self._run, name=f"send-{session}", daemon=True)
+
+    # -- other threads ---------------------------------------------------------------------------------------
+
+    def add(self, message: Message) -> None:
+        """Queue a committed message; past the limit the ledger is the queue."""
+        with self._lock:
+            if len(self._queue) >= _QUEUE_LIMIT:
+                self._queue.clear()
+                self._behind = True
+            self._queue.append(message)
+        if not self._wake.is_set():
+            self._wake.set()
+
+    def set_up(self, up: bool) -> None:
+        """The session logged on or out."""
+        self._up = up
+        self._wake.set()
+
+    def stop(self) -> None:
+        """End the thread after the message in hand."""
+        self._stopped = True
+        self._wake.set()
+
+    def statistics(self) -> dict[str, int]:
+        """Messages waiting here, and whether the session is behind the ledger."""
+        return {"waiting": len(self._queue), "behind": int(self._behind)}
+
+    # -- the sender's thread ---------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        while not self._stopped:
+            grace = self._in_grace()
+            self._wake.wait(0.25 if grace else None)
+            self._wake.clear()
+            if self._stopped:
+                break
+            self._work()
+        if self._reader is not None:
+            self._reader.close()
+
+    def _in_grace(self) -> bool:
+        """After a start, requests of before wait for their broker's logon, but no longer than its window."""
+        waits = self.role == "broker" and self._behind and not self._up
+        return waits and datetime.now(UTC) - self._started_at <= self._window
+
+    def _work(self) -> None:
+        if not self._up:
+            if self.role == "client":
+                self._behind = True  # kept in the ledger
+                with self._lock:
+                    self._queue.clear()
+                return
+            if self._in_grace():
+                return
+        if self._behind:
+            self._catch_up()
+        notes: list[Send] = []
+        while True:
+            with self._lock:
+                message = self._queue.popleft() if self._queue else None
+            if message is None:
+                break
+            if message.seq > self.cursor and not self._one(message, notes):
+                break
+        self._note(notes)
+
+    def _one(self, message: Message, notes: list[Send]) -> bool:
+        """Settle one message. False if the session went down and the message stays in the ledger."""
+        reached("before_send")
+        refused = (
+            "" if message.msg_type not in "DG" or self.role == "client" or self._may_send() else "trading is off"
+        )
+        raw = "" if refused else self._send(self.session, message.text)
+        reached("after_send")
+        if not raw and self.role == "client":
+            self._behind = True
+            return False
+        self.cursor = message.seq
+        now = datetime.now(UTC)
+        if raw:
+            notes.append(Send(message.seq, self.session, "sent", msg_seq_num(raw), now, None))
+            return True
+        reason = refused or f"{self.session} is logged out"
+        notes.append(Send(message.seq, self.session, "refused", None, now, reason))
+        matter = (message.seq, message.msg_type, cl_ord_id_of(message.text), reason)
+        self._inbox.tell(Heard(box.NOT_SENT, self.session, "", matter, now_us()))
+        return True
+
+    def _note(self, notes: list[Send]) -> None:
+        if notes:
+            self._inbox.tell(Heard(box.SENT, self.session, "", tuple(notes), now_us()))
+
+    def _catch_up(self) -> None:
+        """Send what the ledger has beyond the cursor. Orders of before a stop leave only within the window."""
+        if self._reader is None:
+            self._reader = Reader(self._ledger_url)
+        while not self._stopped:
+            self._behind = False
+            rows = self._reader.outgoing(self.session, self.cursor, _CHUNK)
+            notes: list[Send] = []
+            for row in rows:
+                text = bytes(row["raw"]).decode("utf-8", "surrogateescape")
+                message = Message(row["seq"], self.session, row["msg_type"], text, row["received_at"])
+                if self._too_old(message):
+                    self._refuse_old(message, notes)
+                elif not self._one(message, notes):
+                    break
+            self._note(notes)
+            if self._behind or len(rows) < _CHUNK:
+                return
+
+    def _too_old(self, message: Message) -> bool:
+        age = datetime.now(UTC) - message.decided_at
+        return self.role == "broker" and message.msg_type in "DG" and age > self._window
+
+    def _refuse_old(self, message: Message, notes: list[Send]) -> None:
+        self.cursor = message.seq
+        reason = f"older than {self.session}'s resend window of {self._window.total_seconds():.0f} s"
+        notes.append(Send(message.seq, self.session, "refused", None, datetime.now(UTC), reason))
+        matter = (message.seq, message.msg_type, cl_ord_id_of(message.text), reason)
+        self._inbox.tell(Heard(box.NOT_SENT, self.session, "", matter, now_us()))
+
+
+class Outbox:
+    """All senders."""
+
+    def __init__(self, senders: dict[str, Sender]) -> None:
+        self.senders = senders
+
+    def start(self) -> None:
+        """Start every session's thread."""
+        for sender in self.senders.values():
+            sender.thread.start()
+
+    def deliver(self, messages: list[Message]) -> None:
+        """Take over messages that have just been committed."""
+        for message in messages:
+            self.senders[message.session].add(message)
+
+    def stop(self, seconds: float = 2.0) -> None:
+        """End all threads; one that is stuck in a socket is left behind."""
+        for sender in self.senders.values():
+            sender.stop()
+        for sender in self.senders.values():
+            if sender.thread.is_alive():
+                sender.thread.join(seconds)
