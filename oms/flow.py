@@ -222,6 +222,8 @@ class Flow:
             kind, cl_ord_id = self._ledger.sent_cl_ord_id(heard.session, body.ref_seq_num)
             body = body._replace(cl_ord_id=cl_ord_id, ref_msg_type=body.ref_msg_type or kind)
             detail["about"] = [body.ref_msg_type, cl_ord_id]
+        elif isinstance(body, m.Unreadable):
+            detail["unreadable"] = list(body)
         event = m.Event(heard.session, number, at, trade_date, body)
         state.in_msg_seq_num = max(state.in_msg_seq_num, number)
         self._dirty.add(heard.session)

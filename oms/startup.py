@@ -142,7 +142,12 @@ def config_row(book: Book, config: Config, at: datetime, today: date) -> Journal
         "environment": config.gateway.environment,
         "trading": config.gateway.trading,
         "sessions": {
-            name: {"role": spec.role, "fix42": spec.appl_ver_id == "FIX.4.2", "dialect": spec.dialect.name}
+            name: {
+                "role": spec.role,
+                "fix42": spec.appl_ver_id == "FIX.4.2",
+                "dialect": spec.dialect.name,
+                "status_requests": spec.dialect.status_requests,
+            }
             for name, spec in config.sessions.items()
         },
         "limits": [rule.model_dump(mode="json") for rule in config.limits],

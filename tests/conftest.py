@@ -16,6 +16,7 @@ import pytest
 
 from oms.ledger.database import migrate
 from oms.ledger.embedded import EmbeddedPostgres
+from tests.ledger.filled_ledger import trade_a_day
 
 UNSAFE_AND_FAST = {
     "fsync": "off",
@@ -51,6 +52,14 @@ def postgres_url(postgres_server: EmbeddedPostgres) -> Iterator[str]:
 def empty_postgres_url(postgres_server: EmbeddedPostgres) -> Iterator[str]:
     """URL of a fresh database without a schema."""
     yield from _copy(postgres_server, "template_empty")
+
+
+@pytest.fixture(scope="session")
+def filled_url(postgres_server: EmbeddedPostgres) -> Iterator[str]:
+    """URL of one database for all that only read: the day of `tests/ledger/filled_ledger.py`."""
+    for url in _copy(postgres_server, "template_oms"):
+        trade_a_day(url)
+        yield url
 
 
 def _copy(server: EmbeddedPostgres, template: str) -> Iterator[str]:

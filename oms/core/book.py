@@ -68,7 +68,10 @@ class Book:
     def client_key_seen(self, session: str, day: date, cl_ord_id: str) -> bool:
         """Whether this client used this ClOrdID(11) already on this trading day, or a live order has it."""
         self._roll(session, day)
-        return cl_ord_id in self.client_keys[session] or (session, cl_ord_id) in self.by_client_id
+        if cl_ord_id in self.client_keys[session]:
+            return True
+        order = self.by_client_id.get((session, cl_ord_id))
+        return order is not None and not order.finished
 
     def note_client_key(self, session: str, day: date, cl_ord_id: str) -> None:
         """A ClOrdID(11) is used up."""
@@ -105,9 +108,10 @@ class Book:
     def add(self, order: Order) -> None:
         """Take an order up under every id it has."""
         self.orders[order.order_id] = order
-        self.by_client_id[order.client, order.original_cl_ord_id] = order
-        for cl_ord_id in order.to_broker:
-            self.by_client_id[order.client, cl_ord_id] = order
+        for cl_ord_id in (order.original_cl_ord_id, *order.to_broker):
+            known = self.by_client_id.get((order.client, cl_ord_id))
+            if known is None or known.order_id <= order.order_id:  # the newest order has the id
+                self.by_client_id[order.client, cl_ord_id] = order
         for child in order.children:
             self.add_child(order, child)
         child_now = order.child
@@ -135,9 +139,9 @@ class Book:
     def forget(self, order: Order) -> None:
         """Take an order out of memory with all its ids."""
         self.orders.pop(order.order_id, None)
-        self.by_client_id.pop((order.client, order.original_cl_ord_id), None)
-        for cl_ord_id in order.to_broker:
-            self.by_client_id.pop((order.client, cl_ord_id), None)
+        for cl_ord_id in (order.original_cl_ord_id, *order.to_broker):
+            if self.by_client_id.get((order.client, cl_ord_id)) is order:
+                del self.by_client_id[order.client, cl_ord_id]
         for broker_cl_ord_id in order.to_client:
             self.by_broker_id.pop(broker_cl_ord_id, None)
         for child in order.children:

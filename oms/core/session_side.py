@@ -10,6 +10,7 @@ from __future__ import annotations
 from oms.core import client_side, replies
 from oms.core import transitions as life
 from oms.core.broker_side import refuse_request
+from oms.core.judge import Verdict
 from oms.core.messages import Event, MessageReject, NotSent, Refused, ResendDeclined, SessionDown, SessionUp
 from oms.core.order import HELD, OPEN_REQUEST, SENT, Order
 from oms.core.replies import Context
@@ -84,10 +85,11 @@ def _route_again(ctx: Context, seq: int, event: Event, order: Order, reason: str
     skip = frozenset(one.broker for one in order.children)
     child.life = life.REJECTED
     ctx.fx.children[child.child_id] = child
-    if not child.body:
-        client_side.refuse_order(ctx, seq, event, order, "0", f"route: the order did not leave: {reason}")
-        return
-    verdict = ctx.judge.new_order(client_side.asked_of(order), client_side.routable(order, child.body), skip)
+    if child.body:
+        asked, order_now = client_side.asked_of(order), client_side.routable(order, child.body)
+        verdict = ctx.judge.new_order(asked, order_now, skip)
+    else:  # the text of the order was not kept over a restart
+        verdict = Verdict(False, "route", "it was of before a restart", "0")
     client_side.record(ctx, verdict)
     if verdict.ok:
         client_side.route_child(ctx, seq, order, verdict, child.body)

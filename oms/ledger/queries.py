@@ -166,6 +166,8 @@ def find_order(engine: Engine, identifier: str) -> list[Match]:
     Taken are OrderID(37) and ClOrdID(11) of either side, of the order or of any cancel or replace of it, and
     ExecID(17) of either side. Identifiers of clients repeat from day to day, so there may be several.
     """
+    if not identifier:  # a broker's OrderID(37) is empty until it is known
+        return []
     named: dict[str, list[str]] = {}
     with engine.connect() as connection:
         for what, query in _namings(identifier):
@@ -177,7 +179,7 @@ def find_order(engine: Engine, identifier: str) -> list[Match]:
     return [Match(order, tuple(named[order.order_id])) for order in found]
 
 
-def _namings(identifier: str) -> Iterable[tuple[str, Select[tuple[str | None]]]]:
+def _namings(identifier: str) -> Iterable[tuple[str, Select[str | None]]]:
     """What an identifier may be, and the OrderID(37)s it would then name."""
     yield "OrderID(37)", select(orders.c.order_id).where(orders.c.order_id == identifier)
     yield (

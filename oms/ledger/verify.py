@@ -112,7 +112,7 @@ def _follow(connection: Connection, state: _State, progress: Progress) -> None:
             ahead = next(rows, None)
         end = state.seq + len(taken)
         if end != batch.last_seq:
-            raise _Broken(batch.batch, end + 1, f"journal rows {end + 1} to {batch.last_seq} are missing")
+            raise _Broken(batch.batch, end + 1, _missing("journal row", end + 1, batch.last_seq))
         if batch_hash(state.hash, batch.batch, batch.committed_at, taken) != bytes(batch.hash):
             raise _Broken(batch.batch, None, f"hash differs: {_what_was_changed(taken)}")
         state.batch, state.seq, state.hash = batch.batch, end, bytes(batch.hash)
@@ -126,18 +126,23 @@ def _follow(connection: Connection, state: _State, progress: Progress) -> None:
     progress(state.rows, total)
 
 
+def _missing(what: str, first: int, last: int) -> str:
+    if first == last:
+        return f"{what} {first} is missing"
+    return f"{what.replace('batch', 'batche')}s {first} to {last} are missing"
+
+
 def _what_was_changed(rows: list[JournalRow]) -> str:
     its_time = "the batch's commit time or hash"
     if not rows:
         return f"{its_time} was changed"
-    which = f"row {rows[0].seq}" if len(rows) == 1 else f"one of the rows {rows[0].seq} to {rows[-1].seq}"
-    return f"journal {which}, or {its_time}, was changed"
+    which = f"journal row {rows[0].seq}" if len(rows) == 1 else f"a journal row from {rows[0].seq} to {rows[-1].seq}"
+    return f"{which}, or {its_time}, was changed"
 
 
 def _check_links(batch: Any, state: _State) -> None:
     if batch.batch != state.batch + 1:
-        gone = str(state.batch + 1) if batch.batch == state.batch + 2 else f"{state.batch + 1} to {batch.batch - 1}"
-        raise _Broken(batch.batch, None, f"batch {gone} missing before it")
+        raise _Broken(batch.batch, None, _missing("batch", state.batch + 1, batch.batch - 1) + " before it")
     if bytes(batch.prev_hash) != state.hash:
         raise _Broken(batch.batch, None, f"does not chain to batch {state.batch}: its prev_hash is another")
     if batch.first_seq != state.seq + 1:
@@ -147,8 +152,7 @@ def _check_links(batch: Any, state: _State) -> None:
 
 def _check_row(number: int, row: JournalRow, batch: Any, expected: int) -> None:
     if row.seq != expected:
-        gone = str(expected) if row.seq == expected + 1 else f"{expected} to {row.seq - 1}"
-        raise _Broken(batch.batch, expected, f"journal row {gone} missing")
+        raise _Broken(batch.batch, expected, _missing("journal row", expected, row.seq - 1))
     if number != batch.batch:
         raise _Broken(batch.batch, row.seq, f"journal row {row.seq} says it is of batch {number}")
     if row.seq > batch.last_seq:

@@ -88,7 +88,7 @@ class ClientOrder:
 
 
 def exec_type_of(message: Message) -> str:
-    """ExecType(150) in the words of 4.4: F, G, H and I also for 4.2's ExecTransType(20) and partial and full fills."""
+    """ExecType(150) in the words of 4.4: F, G, H and I also for what 4.2 says with ExecTransType(20)."""
     exec_type = message.get(150, "")
     if 20 in message:
         if message[20] in TRANS_42:

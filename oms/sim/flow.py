@@ -1,4 +1,4 @@
-"""What a simulated client wants to do: plans, one per order, from a seed or from a CSV file. Pure but for the reading.
+"""What a simulated client wants to do: plans, one per order, from a seed or from a CSV file.
 
 A plan is an order and what follows on it. Each follow-up waits for its moment: "at_once" (right after what was sent
 before), "acked" (any report came), "filled" (an execution came), "finished" (nothing more can happen, so it must be
@@ -12,7 +12,7 @@ refused), and then `delay_ms` more. The CSV has a header line; columns that are 
 
 `ref` is any name of the file's own that ties follow-ups to their order. Words or FIX values are taken for side,
 ord_type and tif; `expect` = reject says that the order must be refused.
-Limits: read once. Invariant: the same seed, number, instruments and accounts give the same plans.
+Pure but for the reading of the file. Invariant: the same seed, number, instruments and accounts give the same plans.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ UNLISTED = {
 def generate(
     number: int, seed: int, instruments: Mapping[str, Instrument] | None = None, accounts: Sequence[str] = ("HOUSE",)
 ) -> Iterator[Plan]:
-    """`number` plans of mixed kinds: about 1 in 12 must be refused, half have cancels, replaces or status requests."""
+    """`number` plans of mixed kinds: about 1 in 12 must be refused, about half have follow-ups."""
     chance = random.Random(seed)
     listed = sorted((instruments or UNLISTED).values(), key=lambda instrument: instrument.symbol)
     for _ in range(number):

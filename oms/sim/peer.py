@@ -168,8 +168,6 @@ class FixPeer:
     def _admin_received(self, raw: str) -> None:
         if msg_type(raw) != "0":
             self._keep(self.admin, raw)
-        if msg_type(raw) == "3":
-            self._keep(self.received, raw)
 
     def _tag(self, name: str) -> int:
         number = name[1:] if name[0] == "t" else ""

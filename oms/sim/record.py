@@ -248,7 +248,7 @@ class ClientView:
 
 
 def client_view(path: Path) -> ClientView:
-    """Read a client's record: its orders as the reports left them. The reports are judged anew from their raw text."""
+    """Read a client's record: its orders as the reports left them, judged anew from the raw messages."""
     view, statement = ClientView(), Statement()
     for line in read_lines(path):
         kind = line["kind"]

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 from oms.errors import OperatorError
@@ -109,17 +110,17 @@ class _Edge(Engine):
 
     on_admin: Callable[[str], None] | None = None
 
-    def on_from_admin(self, handle: SessionHandle) -> None:
+    def on_from_admin(self, handle: SessionHandle, message: Any) -> None:
         """Show the session message to the owner before it is forgotten."""
         if self.on_admin is not None:
-            self.on_admin(handle.incoming)
-        super().on_from_admin(handle)
+            self.on_admin(message.toString())
+        super().on_from_admin(handle, message)
 
 
 class FixSession:
     """An open FIX session. `send` returns the raw text as it left, or '' while logged out: nothing was kept.
 
-    `on_admin`, where given, sees every session message that arrives (Logon(A), Reject(3), ...), on the
+    `on_admin`, where given, sees every session message that arrives (Logon(A), Logout(5), ...), on the
     engine's thread. `groups` loads the dictionaries a second time (1.2 s for 5.0SP2), to send messages with
     repeating groups.
     """

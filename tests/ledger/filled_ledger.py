@@ -221,7 +221,8 @@ CHECKS = [
 
 
 def _filled_order(day: Day) -> None:
-    raw = "8=FIX.4.4|9=100|35=D|34=2|49=C1|52=20260302-12:59:59.990|56=OMS|11=a1|55=AAPL|54=1|38=100|40=2|44=150.25|10=1|"
+    terms = "55=AAPL|54=1|38=100|40=2|44=150.25|"
+    raw = f"8=FIX.4.4|9=100|35=D|34=2|49=C1|52=20260302-12:59:59.990|56=OMS|11=a1|{terms}10=1|"
     d_in = day.row(
         "in", "CLIENT1", "D", raw, at(0), msg_seq_num=2, order_id="O1", sending_time=at(-10),
         detail={
@@ -230,9 +231,7 @@ def _filled_order(day: Day) -> None:
             "route": {"rule": "us-stocks", "broker": "BROKER1", "tried": [["BROKER2", "session logged out"]]},
         },
     )  # fmt: skip
-    d_out = day.row(
-        "out", "BROKER1", "D", "35=D|11=C1|55=AAPL|54=1|38=100|40=2|44=150.25|", at(0.5), order_id="O1", cause=d_in
-    )
+    d_out = day.row("out", "BROKER1", "D", f"35=D|11=C1|{terms}", at(0.5), order_id="O1", cause=d_in)
     day.commit(at(2))
     day.sent(d_out, "BROKER1", at(3), 7)
     steps: Iterable[tuple[float, str, str, list[str]]] = (
@@ -337,7 +336,9 @@ def _working_order(day: Day) -> None:
         "in", "CLIENT2", "D", "35=D|34=2|11=a1|1=FUND2|55=VOD|54=2|38=500|40=1|", at(200), msg_seq_num=2,
         order_id="O3", detail={"verdict": {"ok": True, "broker": "BROKER2", "route_rule": "uk-stocks"}},
     )  # fmt: skip
-    out = day.row("out", "BROKER2", "D", "35=D|11=C18|55=VOD|54=2|38=500|40=1|", at(200.2), order_id="O3", cause=asked)
+    out = day.row(
+        "out", "BROKER2", "D", "35=D|11=C18|55=VOD|54=2|38=500|40=1|", at(200.2), order_id="O3", cause=asked
+    )
     day.commit(at(201))
     day.sent(out, "BROKER2", at(202), 2)
     cancel = day.row("in", "CLIENT2", "F", "35=F|11=a2|41=a1|", at(210), msg_seq_num=3, order_id="O3")
