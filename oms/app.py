@@ -27,7 +27,7 @@ from oms.fix.endpoint import Endpoint
 from oms.fix.engine import Engine
 from oms.flow import Flow
 from oms.inbox import Inbox
-from oms.ledger.database import database_errors, migrate, open_database, owner_url
+from oms.ledger.database import database_errors, migrate_configured, open_database
 from oms.ledger.load import Reader
 from oms.ledger.writer import Writer
 from oms.ops.metrics import Metrics
@@ -135,7 +135,7 @@ class Gateway:
         config = self._config
         config.gateway.state_dir.mkdir(parents=True, exist_ok=True)
         self._url = self._exit.enter_context(open_database(config))
-        migrate(owner_url(config, self._url))
+        migrate_configured(config, self._url)
         self._writer = Writer(self._url)
         with database_errors(self._url):
             self._writer.connect()
@@ -171,6 +171,10 @@ class Gateway:
         endpoint = Endpoint(self._inbox, self._book, self._senders, windows, self._may_send)
         self._outbox = Outbox(self._senders)
         self._committer = Committer(self._writer, self._reader, self._outbox, self._fail, self._metrics.committed)
+        open_items = self._reader.rows(
+            "SELECT kind, count(*) AS number FROM exception_items WHERE state = 'open' GROUP BY kind"
+        )
+        self._metrics.watch(self._book, self._committer, self._senders, self._may_send, open_items)
         self._flow = Flow(
             self._inbox,
             self._core,
@@ -201,6 +205,8 @@ class Gateway:
 
     def _start(self) -> None:
         """Write down what recovery found, then open: brokers first, so that clients find routes."""
+        self._metrics.start()  # before anything is written: its port may be taken
+        self._exit.callback(self._metrics.stop)
         found = self._recovered
         for name, (seq, number) in found.out_positions.items():
             self._flow.set_out_position(name, seq, number)
@@ -211,7 +217,6 @@ class Gateway:
         row = startup.config_row(self._book, self._config, datetime.now(UTC), self._today())
         self._flow.begin(row, found.settled)
         self._outbox.start()
-        self._metrics.start()
         log.info(
             "recovered",
             live_orders=found.live_orders,

@@ -23,7 +23,7 @@ from oms.core.book import SessionState
 from oms.core.core import Core, Wanted
 from oms.core.effects import Effects
 from oms.crashpoints import reached
-from oms.fix.decode import decode_guarded
+from oms.fix.decode import clean, decode_guarded
 from oms.fix.encode import Encoder
 from oms.fix.engine import msg_seq_num, msg_type
 from oms.inbox import Heard, Inbox
@@ -192,7 +192,7 @@ class Flow:
         number = msg_seq_num(heard.raw)
         if heard.kind == box.FAILED:
             text = f"the gateway could not read this message: {values[0]}"
-            return m.Unreadable(msg_type(heard.raw), "", text), "refused", {"matter": [text]}, number
+            return m.Unreadable(clean(msg_type(heard.raw)), "", text), "refused", {"matter": [text]}, number
         return m.Refused(values[0]), "refused", {"matter": values}, number
 
     def _inbound(
@@ -228,7 +228,7 @@ class Flow:
         state.in_msg_seq_num = max(state.in_msg_seq_num, number)
         self._dirty.add(heard.session)
         raw = heard.raw.encode("utf-8", "surrogateescape")
-        kind = msg_type(heard.raw)
+        kind = clean(msg_type(heard.raw))
         self._decide(event, "in", kind, number, sending_time, raw, detail, batch, fx, messages)
         self.in_hand = None
 

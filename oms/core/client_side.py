@@ -64,7 +64,13 @@ def _known_cl_ord_id(ctx: Context, event: Event, msg: NewOrder) -> None:
         return
     text = f"ClOrdID(11) {msg.cl_ord_id} was used already on this trading day"
     ctx.fx.detail["refused"] = text
-    replies.reject_unbooked(ctx, event, _echo(msg), codes.DUPLICATE, text)
+    if order is None:
+        replies.reject_unbooked(ctx, event, _echo(msg), codes.DUPLICATE, text)
+        return
+    # The standard's answer (scenario F.1.a) refuses the second order in the state of the first, which goes on.
+    ctx.fx.order_id = order.order_id
+    extra = {t.ORD_REJ_REASON: codes.DUPLICATE, t.TEXT: text}
+    replies.report(ctx, order, "8", cl_ord_id=msg.cl_ord_id, extra=extra, at=event.received_at)
 
 
 def _echo(msg: NewOrder) -> dict[str, str]:
@@ -188,6 +194,10 @@ def cancel(ctx: Context, seq: int, event: Event, msg: CancelRequest) -> None:
     order = _order_for_request(ctx, event, "F", msg.cl_ord_id, msg.orig_cl_ord_id)
     if order is None:
         return
+    if msg.problem is not None:
+        text = f"{msg.problem.tag}: {msg.problem.text}"
+        _refuse_request(ctx, event, order, "F", msg.cl_ord_id, msg.orig_cl_ord_id, "2", text)
+        return
     child = order.child
     if child is None or not order.leaves_qty or order.life in life.TERMINAL:
         _refuse_request(ctx, event, order, "F", msg.cl_ord_id, msg.orig_cl_ord_id, "0", "too late to cancel")
@@ -207,7 +217,7 @@ def hold_cancel(ctx: Context, event: Event, order: Order, request: Request) -> N
     ctx.fx.requests[request.seq] = request
     broker = order.child.broker if order.child else ""
     text = f"{broker} is logged out: the cancel leaves at its next logon"
-    extra = {t.ORIG_CL_ORD_ID: request.orig_cl_ord_id, t.TEXT: text, t.ORD_STATUS: "6"}
+    extra = {t.ORIG_CL_ORD_ID: request.orig_cl_ord_id, t.TEXT: text}
     replies.report(ctx, order, "6", cl_ord_id=request.cl_ord_id, extra=extra, at=event.received_at)
 
 

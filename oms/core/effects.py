@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from oms.core.messages import Outgoing
 from oms.core.order import Child, Order, Request
@@ -54,6 +54,11 @@ class Item:
     state: str = "open"
     resolution: str | None = None
     resolved_at: datetime | None = None
+
+    FIELDS: ClassVar[tuple[str, ...]] = (
+        "item_id", "opened_at", "kind", "severity", "owner", "session", "order_id", "seq", "text", "state",
+        "resolution", "resolved_at",
+    )  # fmt: skip
 
 
 @dataclass(slots=True)

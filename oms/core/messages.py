@@ -49,6 +49,7 @@ class CancelRequest(NamedTuple):
     cl_ord_id: str
     orig_cl_ord_id: str
     body: Pairs
+    problem: Problem | None = None
 
 
 class ReplaceRequest(NamedTuple):

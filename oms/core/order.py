@@ -19,6 +19,7 @@ _AVG_PX_STEP = Decimal("0.00000001")
 
 HELD, SENT, PENDING, ACCEPTED, REFUSED = "held", "sent", "pending", "accepted", "rejected"
 OPEN_REQUEST = frozenset({HELD, SENT, PENDING})
+_OVER_NIGHT = ("1", "6")  # TimeInForce(59) good till cancel, good till date: the day's end leaves them alive
 
 
 def decimal_text(value: Decimal) -> str:
@@ -125,7 +126,7 @@ class Order:
         """LeavesQty(151): what may still trade, in shares."""
         if self.life in life.TERMINAL or self.life == life.CALCULATED:
             return ZERO
-        if self.life == life.DONE_FOR_DAY and self.time_in_force in ("", "0"):
+        if self.life == life.DONE_FOR_DAY and self.time_in_force not in _OVER_NIGHT:
             return ZERO
         return max(self.order_qty - self.cum_qty, ZERO)
 

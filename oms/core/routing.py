@@ -61,7 +61,7 @@ def why_not(facts: BrokerFacts | None, up: bool, order: Routable) -> str:
     if order.ord_type not in facts.ord_types:
         return f"does not take OrdType(40) {order.ord_type}"
     if (order.time_in_force or "0") not in facts.times_in_force:
-        return f"does not take TimeInForce(59) {order.time_in_force}"
+        return f"does not take TimeInForce(59) {order.time_in_force or '0'}"
     return unknown_fields(facts, "D", order.tags)
 
 

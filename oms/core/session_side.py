@@ -12,7 +12,7 @@ from oms.core import transitions as life
 from oms.core.broker_side import refuse_request
 from oms.core.judge import Verdict
 from oms.core.messages import Event, MessageReject, NotSent, Refused, ResendDeclined, SessionDown, SessionUp
-from oms.core.order import HELD, OPEN_REQUEST, SENT, Order
+from oms.core.order import HELD, OPEN_REQUEST, PENDING, Order
 from oms.core.replies import Context
 
 
@@ -36,8 +36,12 @@ def _release_held(ctx: Context, seq: int, event: Event, order: Order) -> None:
     if child is None or child.broker != event.session:
         return
     for request in order.requests:
-        if request.state == HELD:
-            request.state = SENT
+        if request.state != HELD:
+            continue
+        if not order.leaves_qty:
+            refuse_request(ctx, seq, event, order, request, "0", "too late to cancel", ())
+        else:
+            request.state = PENDING  # as the client was told
             ctx.fx.requests[request.seq] = request
             replies.request_to_broker(ctx, order, child, request, (), event.received_at)
 
@@ -72,7 +76,9 @@ def not_sent(ctx: Context, seq: int, event: Event, msg: NotSent) -> None:
             asked = child.status_requests.pop(0)
             replies.report(ctx, order, "I", cl_ord_id=asked, exec_id="0", at=event.received_at)
         return
-    if request.kind == "F":
+    if request.kind == "F" and not order.leaves_qty:
+        refuse_request(ctx, seq, event, order, request, "0", "too late to cancel", ())
+    elif request.kind == "F":
         ctx.fx.touch(order, seq)
         client_side.hold_cancel(ctx, event, order, request)
     else:

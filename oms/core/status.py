@@ -8,7 +8,9 @@ new. Values are 4.4's; the edge translates for FIX 4.2.
 from __future__ import annotations
 
 from oms.core import transitions as life
-from oms.core.order import PENDING, Order
+from oms.core.order import HELD, PENDING, Order
+
+_TOLD_PENDING = (PENDING, HELD)  # the broker said so, or we did because it is logged out
 
 _OF_LIFE = {
     life.DONE_FOR_DAY: "3",
@@ -25,7 +27,7 @@ _OF_LIFE = {
 def ord_status(order: Order) -> str:
     """OrdStatus(39) of an order as its client should see it."""
     if order.requests:
-        pending = {request.kind for request in order.requests if request.state == PENDING}
+        pending = {request.kind for request in order.requests if request.state in _TOLD_PENDING}
         if pending:
             return "6" if "F" in pending else "E"
     state = order.life

@@ -89,13 +89,18 @@ _NOT_PASSED = {
 
 def split(raw: str) -> list[tuple[str, str]]:
     """The fields of a message in order. Data fields are taken by their length, whatever they contain."""
+    pairs = _plain_split(raw)
+    if not _LENGTH_TAGS.isdisjoint([tag for tag, _ in pairs]):
+        return _split_with_data(raw)
+    return pairs
+
+
+def _plain_split(raw: str) -> list[tuple[str, str]]:
     pairs: list[tuple[str, str]] = []
     for part in raw.split(SOH):
         tag, equals, value = part.partition("=")
         if equals:
             pairs.append((tag, value))
-    if not _LENGTH_TAGS.isdisjoint([tag for tag, _ in pairs]):
-        return _split_with_data(raw)
     return pairs
 
 
@@ -114,7 +119,8 @@ def _split_with_data(raw: str) -> list[tuple[str, str]]:
             end = len(data)
         value = data[equals + 1 : end].decode("utf-8", "surrogateescape")
         pairs.append((tag, value))
-        due = {_LENGTHS[tag]: int(value)} if tag in _LENGTHS and value.isdigit() else {}
+        is_length = tag in _LENGTHS and value.isascii() and value.isdecimal() and len(value) < 10
+        due = {_LENGTHS[tag]: int(value)} if is_length else {}
         at = end + 1
     return pairs
 
@@ -143,6 +149,28 @@ def parse_date(text: str) -> date | None:
         return date(int(text[0:4]), int(text[4:6]), int(text[6:8])) if len(text) == 8 else None
     except ValueError:
         return None
+
+
+def clean(text: str) -> str:
+    """Text that can be stored and sent on: bytes that are not UTF-8, and NUL, are written out as \\x..
+
+    The journal keeps the message as it came.
+    """
+    if text.isascii() and "\x00" not in text:
+        return text
+    text = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return text.replace("\x00", "\\x00")
+
+
+def _clean_pairs(pairs: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Every field clean; the length field before a data field follows what became of its data."""
+    cleaned: list[tuple[str, str]] = []
+    for tag, value in pairs:
+        text = clean(value)
+        if text != value and cleaned and _LENGTHS.get(cleaned[-1][0]) == tag:
+            cleaned[-1] = (cleaned[-1][0], str(len(text.encode())))
+        cleaned.append((clean(tag), text))
+    return cleaned
 
 
 class _Reader:
@@ -186,6 +214,8 @@ def decode(raw: str, received: date, *, from_broker: bool, fix42: bool) -> tuple
     `received` is the gateway's trading day, used for fills that tell neither TradeDate(75) nor a time.
     """
     pairs = split(raw)
+    if not raw.isascii() or "\x00" in raw:
+        pairs = _clean_pairs(pairs)
     fields = dict(pairs)
     kind = fields.get("35", "")
     sent = parse_time(fields.get(t.SENDING_TIME, ""))
@@ -222,8 +252,8 @@ def decode_guarded(
             raise ValueError("this message stopped an earlier run")
         return decode(raw, received, from_broker=from_broker, fix42=fix42)
     except Exception as error:
-        fields = dict(split(raw))
-        text = f"the gateway could not read this message: {type(error).__name__}: {error}"
+        fields = dict(_plain_split(clean(raw)))  # not what may have failed
+        text = clean(f"the gateway could not read this message: {type(error).__name__}: {error}")
         ref_id = fields.get(t.CL_ORD_ID, "")[:_ID_LIMIT]
         return m.Unreadable(fields.get("35", ""), ref_id, text), parse_time(fields.get(t.SENDING_TIME, ""))
 

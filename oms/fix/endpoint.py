@@ -14,7 +14,7 @@ from oms import inbox as box
 from oms.core import transitions as life
 from oms.core.book import Book
 from oms.core.order import SENT
-from oms.fix.decode import parse_time
+from oms.fix.decode import clean, parse_time
 from oms.fix.engine import SOH, msg_type
 from oms.inbox import Heard, Inbox, now_us
 from oms.outbox import Sender
@@ -58,11 +58,12 @@ class Endpoint:
 
     def refused(self, session: str, raw: str, reason: str) -> None:
         """What the engine turned away is recorded too."""
-        self._inbox.put(Heard(box.REFUSED, session, raw, (reason,), now_us()))
+        self._inbox.put(Heard(box.REFUSED, session, raw, (clean(reason),), now_us()))
 
     def failed(self, session: str, raw: str, error: BaseException) -> None:
         """Our own code failed on a message: recorded as unreadable, answered, and the engine goes on."""
-        self._inbox.put(Heard(box.FAILED, session, raw, (f"{type(error).__name__}: {error}",), now_us()))
+        text = clean(f"{type(error).__name__}: {error}")
+        self._inbox.put(Heard(box.FAILED, session, raw, (text,), now_us()))
 
     def may_resend(self, session: str, raw: str) -> bool:
         """Reports always; orders and replaces only while fresh, still wanted and allowed."""

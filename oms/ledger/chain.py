@@ -13,6 +13,7 @@ from datetime import date, datetime
 from typing import NamedTuple
 
 GENESIS = bytes(32)
+FIELD, LINE, NULL = "\x1f", "\x1e", "\\N"
 
 
 class JournalRow(NamedTuple):
@@ -32,20 +33,28 @@ class JournalRow(NamedTuple):
     detail: str | None
 
 
-def canonical(row: JournalRow) -> bytes:
-    """The bytes of a row that are hashed. Times must be aware and in UTC."""
-    head = (
-        f"{row.seq}\x1f{row.kind}\x1f{row.session}\x1f{row.msg_type}\x1f{row.msg_seq_num}\x1f{row.order_id}"
-        f"\x1f{row.cause}\x1f{row.sending_time}\x1f{row.received_at}\x1f{row.trade_date}\x1f{row.detail}\x1f"
-        f"{len(row.raw)}\x1f"
+def canonical(row: JournalRow) -> str:
+    """The text of a row that is hashed: its fields in order, the message in hexadecimal. Times are in UTC.
+
+    It is also the text in which the row travels to the database, so the two cannot differ.
+    """
+    number = NULL if row.msg_seq_num is None else row.msg_seq_num
+    cause = NULL if row.cause is None else row.cause
+    return (
+        f"{row.seq}{FIELD}{row.kind}{FIELD}{row.session}{FIELD}{row.msg_type}{FIELD}{number}{FIELD}"
+        f"{row.order_id or NULL}{FIELD}{cause}{FIELD}{row.sending_time or NULL}{FIELD}{row.received_at}{FIELD}"
+        f"{row.trade_date}{FIELD}{row.raw.hex()}{FIELD}{row.detail or NULL}"
     )
-    return head.encode() + row.raw + b"\x1e"
 
 
 def batch_hash(prev_hash: bytes, batch: int, committed_at: datetime, rows: Iterable[JournalRow]) -> bytes:
     """The hash of one batch, given that of the batch before (GENESIS for the first)."""
+    return text_hash(prev_hash, batch, committed_at, LINE.join([canonical(row) for row in rows]))
+
+
+def text_hash(prev_hash: bytes, batch: int, committed_at: datetime, journal: str) -> bytes:
+    """`batch_hash` of rows that are in their canonical text already, joined by LINE."""
     digest = hashlib.sha256(prev_hash)
-    digest.update(f"{batch}\x1f{committed_at}\x1e".encode())
-    for row in rows:
-        digest.update(canonical(row))
+    digest.update(f"{batch}{FIELD}{committed_at}{LINE}".encode())
+    digest.update(journal.encode("utf-8", "surrogateescape"))
     return digest.digest()

@@ -29,7 +29,7 @@ from oms.ledger.schema import APPEND_ONLY, GATEWAY_ROLE, PROJECTIONS, metadata
 SCHEMA_VERSION = "0001"  # the newest file of migrations/versions; a test holds the two together
 OLDEST_POSTGRES = 14
 DATABASE_NAME = "oms"  # of the embedded server
-GATEWAY_LOCK = 0x6F6D73  # advisory lock that a running gateway's writer holds
+GATEWAY_LOCK = 0x6F6D7331  # advisory lock that a running gateway's writer holds; fits in 32 bits
 MIGRATION_LOCK = 0x6F6D74  # advisory lock: one migration at a time
 CONNECT_SECONDS = 10
 REFUSE_FUNCTION = "oms_refuse_change"
@@ -103,6 +103,15 @@ def owner_url(config: Config, url: str) -> str:
     return config.database.owner_url or url
 
 
+def migrate_configured(config: Config, url: str) -> str:
+    """`migrate` as configured: by the owner of the tables, for the user that the gateway connects as."""
+    if config.database.owner_url is None:
+        return migrate(url)
+    with database_errors(url), connect(url) as connection:
+        login = connection.execute("SELECT session_user").fetchone()
+    return migrate(config.database.owner_url, login=login[0] if login else None)
+
+
 def _exists(path: Path) -> bool:
     try:
         return path.exists()
@@ -147,7 +156,7 @@ def migrate(url: str, *, login: str | None = None) -> str:
         if before and before not in _known_versions():
             raise _mismatch(before)
         if before != SCHEMA_VERSION:
-            if gateway_running(connection):
+            if _gateway_running(connection):
                 raise OperatorError("a gateway is running on this ledger; stop it, then run: oms db migrate")
             _upgrade(connection)
         _secure(connection, login)
@@ -168,8 +177,34 @@ def require_schema(made: Engine) -> None:
         raise _mismatch(version)
 
 
-def gateway_running(connection: Connection) -> bool:
+def is_gateway_running(made: Engine) -> bool:
     """Whether a gateway's writer is connected to this database."""
+    with made.connect() as connection:
+        return _gateway_running(connection)
+
+
+def database_status(url: str) -> dict[str, Any]:
+    """What a person asks of a database: database, postgres, schema ('' for none), gateway_running, size, rows.
+
+    ``rows`` are the server's estimates by table.
+    """
+    made = engine(url, read_only=True, poolclass=NullPool)
+    counted = text(
+        "SELECT relname, greatest(n_live_tup, reltuples, 0)::bigint FROM pg_stat_user_tables "
+        "JOIN pg_class USING (relname) WHERE relname = ANY(:names) AND pg_class.oid = relid ORDER BY relname"
+    )
+    with made.connect() as connection:
+        return {
+            "database": connection.scalar(text("SELECT current_database()")),
+            "postgres": connection.scalar(text("SHOW server_version")),
+            "schema": _version(connection),
+            "gateway_running": _gateway_running(connection),
+            "size": connection.scalar(text("SELECT pg_size_pretty(pg_database_size(current_database()))")),
+            "rows": {row[0]: row[1] for row in connection.execute(counted, {"names": list(metadata.tables)})},
+        }
+
+
+def _gateway_running(connection: Connection) -> bool:
     held = text(
         "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 1 "
         "AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) "

@@ -265,3 +265,20 @@ def _equal(table: Table, **values: object) -> list[ColumnElement[bool]]:
 def _records(connection: Connection, kind: type[R], query: Select[Any]) -> list[R]:
     rows: Sequence[Any] = connection.execute(query).all()
     return [kind(**row._mapping) for row in rows]
+
+
+def brokers_of(engine: Engine, order_ids: Sequence[str]) -> dict[str, list[str]]:
+    """The brokers that have or had each order, in the order in which it was sent to them."""
+    query = select(children.c.order_id, children.c.broker).where(children.c.order_id.in_(order_ids))
+    found: dict[str, list[str]] = {}
+    with engine.connect() as connection:
+        for order_id, broker in connection.execute(query.order_by(children.c.sent_seq)):
+            found.setdefault(order_id, []).append(broker)
+    return found
+
+
+def open_items_of(engine: Engine, order_ids: Sequence[str]) -> dict[str, int]:
+    """How many open exception items each order has; orders without any are left out."""
+    query = select(items.c.order_id, func.count()).where(items.c.state == "open", items.c.order_id.in_(order_ids))
+    with engine.connect() as connection:
+        return {row[0]: row[1] for row in connection.execute(query.group_by(items.c.order_id))}

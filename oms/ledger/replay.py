@@ -8,8 +8,7 @@ millions, replay a part of it on a machine that has the memory.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from datetime import date, datetime
-from decimal import Decimal
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import Engine, Table, func, select, text
@@ -23,6 +22,8 @@ from oms.core.order import Order
 from oms.core.terms import BrokerFacts
 from oms.fix.decode import decode_guarded
 from oms.ledger import rows, schema
+
+Replayed = dict[str, dict[str, str | None]]
 
 _SHOWN = 50
 _STREAM = 2000
@@ -146,27 +147,22 @@ def verify_tables(engine: Engine, progress: Callable[[int, int], None] | None = 
     return TablesReport(replay.events, compared, differing, differences)
 
 
-def _tables(replay: Replay) -> Iterator[tuple[Table, str, dict[str, rows.Row]]]:
+def _tables(replay: Replay) -> Iterator[tuple[Table, str, Replayed]]:
     orders = list(replay.orders.values())
     children = [child for order in orders for child in order.children]
     requests = [request for order in orders for request in order.requests]
-    yield schema.client_orders, "order_id", {order.order_id: rows.order_row(order) for order in orders}
-    yield schema.child_orders, "child_id", {child.child_id: rows.child_row(child) for child in children}
-    yield schema.requests, "seq", {str(request.seq): rows.request_row(request) for request in requests}
-    yield (
-        schema.fills,
-        "client_exec_id",
-        {fill.client_exec_id: fill._asdict() | {"sending_time": sent} for fill, sent in replay.fills},
-    )
+    for table, columns, made in (
+        (schema.client_orders, rows.ORDER_COLUMNS, [rows.order_row(order) for order in orders]),
+        (schema.child_orders, rows.CHILD_COLUMNS, [rows.child_row(child) for child in children]),
+        (schema.requests, rows.REQUEST_COLUMNS, [rows.request_row(request) for request in requests]),
+        (schema.fills, rows.FILL_COLUMNS, [rows.fill_row(fill, sent) for fill, sent in replay.fills]),
+    ):
+        key = next(column.name for column in table.primary_key)
+        place = columns.index(key)
+        yield table, key, {str(row[place]): dict(zip(columns, row, strict=True)) for row in made}
 
 
-def _plain(value: Any) -> str:
-    if isinstance(value, Decimal | datetime | date):
-        return str(value)
-    return "" if value is None else str(value)
-
-
-def _compare(engine: Engine, table: Table, key: str, replayed: dict[str, rows.Row]) -> Iterator[Difference]:
+def _compare(engine: Engine, table: Table, key: str, replayed: Replayed) -> Iterator[Difference]:
     left = set(replayed)
     with engine.connect() as connection:
         connection.execute(text("SET LOCAL timezone TO 'UTC'"))
@@ -179,7 +175,7 @@ def _compare(engine: Engine, table: Table, key: str, replayed: dict[str, rows.Ro
                 continue
             left.discard(name)
             for column, value in stored.items():
-                if _plain(made.get(column)) != _plain(value):
-                    yield Difference(table.name, name, column, _plain(made.get(column)), _plain(value))
+                if made[column] != rows.text(value):
+                    yield Difference(table.name, name, column, str(made[column]), str(value))
     for name in sorted(left):
         yield Difference(table.name, name, "", "a row", "no such row")

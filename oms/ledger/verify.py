@@ -8,10 +8,8 @@ running gateway does not disturb it. Stops at the first thing wrong: nothing aft
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from importlib import import_module
-from importlib.util import find_spec
 from typing import Any
 
 from sqlalchemy import Connection, Engine, String, cast, func, select, text
@@ -21,7 +19,6 @@ from oms.ledger.schema import batches, journal
 
 Progress = Callable[[int, int], None]  # rows done, rows in all
 CHUNK = 5000
-REPLAY = "oms.ledger.replay"
 
 # Columns that name a journal row; the largest of each must be in the journal.
 _KNOWS_ROW = {
@@ -84,14 +81,6 @@ def verify_chain(engine: Engine, progress: Progress | None = None) -> ChainRepor
         except _Broken as broken:
             problem = broken.problem
     return ChainReport(state.batch, state.rows, state.hash.hex(), problem)
-
-
-def verify_tables(engine: Engine, progress: Progress | None = None) -> Sequence[str] | None:
-    """What differs between the tables and a replay of the journal (I7); None where there is no replay."""
-    if find_spec(REPLAY) is None:
-        return None
-    found: Sequence[str] = import_module(REPLAY).verify_tables(engine, progress or _silent)
-    return found
 
 
 def _silent(done: int, total: int) -> None:

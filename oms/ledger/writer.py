@@ -10,20 +10,19 @@ Owned by the writer thread, except `connect`, `head` and `close`.
 
 from __future__ import annotations
 
-import json
-from dataclasses import astuple
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
 import psycopg
+from sqlalchemy import Table
+from sqlalchemy.dialects import postgresql
 
-# What tells that the database went away, so that the outcome of a commit is not known.
-from psycopg import sql
-
+from oms.core.effects import Item
 from oms.errors import JournalFailure, OperatorError
-from oms.ledger import schema
-from oms.ledger.batch import Batch
-from oms.ledger.chain import GENESIS, batch_hash
+from oms.ledger import rows, schema
+from oms.ledger.batch import Batch, Position, Send
+from oms.ledger.chain import FIELD, GENESIS, LINE, NULL, JournalRow, canonical, text_hash
 from oms.ledger.database import gateway_connection
 
 # What tells that the database went away, so that the outcome of a commit is not known.
@@ -31,51 +30,98 @@ CONNECTION_LOST = (psycopg.OperationalError, psycopg.InterfaceError)
 
 # One gateway per ledger: held by the writer's connection as long as it lives.
 _LOCK = 0x6F6D7331
-_JOURNAL = """COPY journal (batch, seq, kind, session, msg_type, msg_seq_num, order_id, cause, sending_time,
- received_at, trade_date, raw, detail) FROM STDIN"""
-_SENDS = "COPY sends (seq, session, outcome, msg_seq_num, sent_at, reason) FROM STDIN"
-_FILLS = """COPY fills (client_exec_id, broker, trade_date, exec_id, exec_ref_id, kind, order_id, child_id, account,
- symbol, side, last_qty, last_px, transact_time, received_at, seq, sending_time) FROM STDIN"""
+_DIALECT = postgresql.dialect()
+_JOURNAL_COLUMNS = JournalRow._fields
+_ITEM_CHANGES = ("item_id", "state", "resolution", "resolved_at")
 
 
-def _columns(table: Any) -> list[str]:
-    return [column.name for column in table.columns]
+def _given(table: Table, columns: tuple[str, ...], parameter: str) -> tuple[str, str]:
+    """Rows that travel as one text (fields and lines set apart by control characters), as typed columns."""
+    typed = []
+    for number, name in enumerate(columns, 1):
+        kind = table.c[name].type.compile(_DIALECT)
+        value = f"decode(a[{number}], 'hex')" if kind == "BYTEA" else f"a[{number}]::{kind}"
+        typed.append(f"{value} AS {name}")
+    lines = f"string_to_table({parameter}, E'\\x1e') AS line"
+    # OFFSET 0 keeps the planner from splitting the line anew for every column.
+    arrays = f"(SELECT string_to_array(line, E'\\x1f', E'\\\\N') AS a FROM {lines} OFFSET 0) AS arrays"
+    return ", ".join(columns), f"SELECT {', '.join(typed)} FROM {arrays}"
 
 
-def _insert(table: Any, *, conflict: str = "") -> bytes:
-    """INSERT of rows given as one JSON array; with `conflict`, rows already there are updated."""
-    names = sql.SQL(", ").join(map(sql.Identifier, _columns(table)))
-    text = sql.SQL(
-        "INSERT INTO {table} ({names}) SELECT {names} FROM json_populate_recordset(null::{table}, %s)"
-    ).format(table=sql.Identifier(table.name), names=names)
+def _insert(table: Table, columns: tuple[str, ...], parameter: str, conflict: str = "") -> str:
+    """INSERT of the rows of a parameter; with `conflict`, rows already there are updated."""
+    names, given = _given(table, columns, parameter)
+    statement = f"INSERT INTO {table.name} ({names}) {given}"
     if conflict:
-        sets = sql.SQL(", ").join(
-            sql.SQL("{0} = excluded.{0}").format(sql.Identifier(name)) for name in _columns(table) if name != conflict
-        )
-        text += sql.SQL(" ON CONFLICT ({key}) DO UPDATE SET {sets}").format(key=sql.Identifier(conflict), sets=sets)
-    return text.as_bytes()
+        sets = ", ".join(f"{name} = excluded.{name}" for name in columns if name != conflict)
+        statement += f" ON CONFLICT ({conflict}) DO UPDATE SET {sets}"
+    return statement
 
 
-def _update(table: Any, key: str, names: tuple[str, ...]) -> bytes:
-    """UPDATE of some columns from rows given as one JSON array."""
-    sets = sql.SQL(", ").join(sql.SQL("{0} = given.{0}").format(sql.Identifier(name)) for name in names)
+def _update(table: Table, columns: tuple[str, ...], parameter: str) -> str:
+    """UPDATE of some columns; the first one is the key."""
+    key = columns[0]
+    sets = ", ".join(f"{name} = given.{name}" for name in columns[1:])
+    _, given = _given(table, columns, parameter)
+    return f"UPDATE {table.name} SET {sets} FROM ({given}) AS given WHERE {table.name}.{key} = given.{key}"
+
+
+def _commit_statement() -> bytes:
+    """One statement for the whole batch.
+
+    A transaction of one statement costs one exchange with the server; while it runs the process's other
+    threads work, and every further exchange would have to wait for its turn at the interpreter again.
+    """
+    names, given = _given(schema.journal, _JOURNAL_COLUMNS, "%(journal)s")
+    parts = {
+        "journal_rows": f"INSERT INTO journal (batch, {names}) SELECT %(batch)s, {names} FROM ({given}) AS given",
+        "sends_rows": _insert(schema.sends, Send._fields, "%(sends)s"),
+        "fills_rows": _insert(schema.fills, rows.FILL_COLUMNS, "%(fills)s"),
+        "new_orders": _insert(schema.client_orders, rows.ORDER_COLUMNS, "%(new_orders)s"),
+        "changed_orders": _update(schema.client_orders, rows.ORDER_CHANGES, "%(changed_orders)s"),
+        "new_children": _insert(schema.child_orders, rows.CHILD_COLUMNS, "%(new_children)s"),
+        "changed_children": _update(schema.child_orders, rows.CHILD_CHANGES, "%(changed_children)s"),
+        "requests_rows": _insert(schema.requests, rows.REQUEST_COLUMNS, "%(requests)s", "seq"),
+        "positions": _insert(schema.session_positions, Position._fields, "%(positions)s", "session"),
+        "opened": _insert(schema.exception_items, Item.FIELDS, "%(opened)s"),
+        "resolved": _update(schema.exception_items, _ITEM_CHANGES, "%(resolved)s"),
+    }
+    ctes = ", ".join(f"{name} AS ({part})" for name, part in parts.items())
     return (
-        sql.SQL(
-            "UPDATE {table} SET {sets} FROM json_populate_recordset(null::{table}, %s) AS given"
-            " WHERE {table}.{key} = given.{key}"
-        )
-        .format(table=sql.Identifier(table.name), sets=sets, key=sql.Identifier(key))
-        .as_bytes()
-    )
+        f"WITH {ctes} INSERT INTO batches (batch, first_seq, last_seq, prev_hash, hash, committed_at) VALUES"
+        " (%(batch)s, %(first_seq)s, %(last_seq)s, %(prev_hash)s, %(hash)s, %(committed_at)s)"
+    ).encode()
 
 
-_ORDER_CHANGES = (
-    "cl_ord_id", "order_qty", "price", "stop_px", "cum_qty", "leaves_qty", "avg_px", "notional", "life",
-    "ord_status", "finished", "reason", "last_seq",
-)  # fmt: skip
-_CHILD_CHANGES = (
-    "cl_ord_id", "broker_order_id", "order_qty", "price", "stop_px", "cum_qty", "life", "finished", "last_seq",
-)  # fmt: skip
+def _lines(values: Iterable[Iterable[str | None]]) -> str:
+    """Rows of texts as one text."""
+    return LINE.join([FIELD.join([NULL if one is None else _safe(one) for one in row]) for row in values])
+
+
+def _safe(value: str) -> str:
+    """A text without the characters that set fields and lines apart."""
+    return value if value.isprintable() else "".join(one if one >= " " else "?" for one in value)
+
+
+def _texts(values: Iterable[object]) -> list[str | None]:
+    return [rows.text(value) for value in values]
+
+
+def _parameters(batch: Batch) -> dict[str, Any]:
+    opened = [item for item in batch.items if item.state == "open"]
+    resolved = [item for item in batch.items if item.state != "open"]
+    return {
+        "sends": _lines(_texts(send) for send in batch.sends),
+        "fills": _lines(rows.fill_row(fill, sent) for fill, sent in batch.fills),
+        "new_orders": _lines(batch.new_orders),
+        "changed_orders": _lines(batch.changed_orders),
+        "new_children": _lines(batch.new_children),
+        "changed_children": _lines(batch.changed_children),
+        "requests": _lines(batch.requests),
+        "positions": _lines(_texts(position) for position in batch.positions),
+        "opened": _lines(_texts(getattr(item, name) for name in Item.FIELDS) for item in opened),
+        "resolved": _lines(_texts(getattr(item, name) for name in _ITEM_CHANGES) for item in resolved),
+    }
 
 
 class Writer:
@@ -89,12 +135,8 @@ class Writer:
         self._connection: psycopg.Connection[Any] | None = None
         self._prev_hash = GENESIS
         self._last_batch = 0
-        self._insert_orders = _insert(schema.client_orders)
-        self._update_orders = _update(schema.client_orders, "order_id", _ORDER_CHANGES)
-        self._insert_children = _insert(schema.child_orders)
-        self._update_children = _update(schema.child_orders, "child_id", _CHILD_CHANGES)
-        self._requests = _insert(schema.requests, conflict="seq")
-        self._positions = _insert(schema.session_positions, conflict="session")
+        self._last_seq = 0
+        self._statement = _commit_statement()
 
     def connect(self) -> None:
         """Connect, take the ledger's lock and find the end of the chain.
@@ -113,11 +155,11 @@ class Writer:
 
     def read_head(self) -> tuple[int, int]:
         """Number of the last batch and of the last journal row; takes up the hash chain there."""
-        head = self._open.execute("SELECT batch, hash, last_seq FROM batches ORDER BY batch DESC LIMIT 1").fetchone()
-        if head is None:
-            return 0, 0
-        self._last_batch, self._prev_hash = head[0], bytes(head[1])
-        return head[0], head[2]
+        text = "SELECT batch, hash, last_seq FROM batches ORDER BY batch DESC LIMIT 1"
+        head = self._open.execute(text).fetchone()
+        if head is not None:
+            self._last_batch, self._prev_hash, self._last_seq = head[0], bytes(head[1]), head[2]
+        return self._last_batch, self._last_seq
 
     @property
     def _open(self) -> psycopg.Connection[Any]:
@@ -134,67 +176,25 @@ class Writer:
         if batch.number != self._last_batch + 1:
             raise JournalFailure(f"batch {batch.number} does not follow batch {self._last_batch}")
         committed_at = datetime.now(UTC)
-        digest = batch_hash(self._prev_hash, batch.number, committed_at, batch.journal)
+        journal = LINE.join([canonical(row) for row in batch.journal])
+        digest = text_hash(self._prev_hash, batch.number, committed_at, journal)
+        first_seq = batch.journal[0].seq if batch.journal else self._last_seq + 1
+        last_seq = batch.journal[-1].seq if batch.journal else self._last_seq
+        values = _parameters(batch) | {
+            "journal": journal,
+            "batch": batch.number,
+            "first_seq": first_seq,
+            "last_seq": last_seq,
+            "prev_hash": self._prev_hash,
+            "hash": digest,
+            "committed_at": committed_at,
+        }
         try:
-            with self._open.transaction(), self._open.cursor() as cursor:
-                self._write(cursor, batch)
-                last_seq = batch.journal[-1].seq if batch.journal else None
-                cursor.execute(
-                    "INSERT INTO batches (batch, first_seq, last_seq, prev_hash, hash, committed_at) SELECT %s,"
-                    " coalesce(%s, last.seq + 1), coalesce(%s, last.seq), %s, %s, %s FROM"
-                    " (SELECT coalesce(max(last_seq), 0) AS seq FROM batches WHERE batch = %s) AS last",
-                    (
-                        batch.number,
-                        batch.journal[0].seq if batch.journal else None,
-                        last_seq,
-                        self._prev_hash,
-                        digest,
-                        committed_at,
-                        batch.number - 1,
-                    ),
-                )
+            self._open.execute(self._statement, values, prepare=True)
         except (psycopg.IntegrityError, psycopg.DataError, psycopg.ProgrammingError) as error:
             raise JournalFailure(f"the ledger refuses batch {batch.number}: {error}") from error
-        self._last_batch, self._prev_hash = batch.number, digest
+        self._last_batch, self._prev_hash, self._last_seq = batch.number, digest, last_seq
         return committed_at
-
-    def _write(self, cursor: psycopg.Cursor[Any], batch: Batch) -> None:
-        if batch.journal:
-            with cursor.copy(_JOURNAL) as copy:
-                for row in batch.journal:
-                    copy.write_row((batch.number, *row))
-        if batch.sends:
-            with cursor.copy(_SENDS) as copy:
-                for send in batch.sends:
-                    copy.write_row(send)
-        if batch.fills:
-            with cursor.copy(_FILLS) as copy:
-                for fill, sending_time in batch.fills:
-                    copy.write_row((*fill, sending_time))
-        for statement, rows in (
-            (self._insert_orders, batch.new_orders),
-            (self._update_orders, batch.changed_orders),
-            (self._insert_children, batch.new_children),
-            (self._update_children, batch.changed_children),
-            (self._requests, batch.requests),
-        ):
-            if rows:
-                cursor.execute(statement, (json.dumps(rows),), prepare=True)
-        if batch.positions:
-            rows = [position._asdict() | {"changed_at": str(position.changed_at)} for position in batch.positions]
-            cursor.execute(self._positions, (json.dumps(rows),), prepare=True)
-        for item in batch.items:
-            if item.state == "open":
-                cursor.execute(
-                    "INSERT INTO exception_items (item_id, opened_at, kind, severity, owner, session, order_id, seq,"
-                    " text, state, resolution, resolved_at) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
-                    astuple(item),
-                )
-            else:
-                cursor.execute(
-                    "UPDATE exception_items SET state = %s, resolution = %s, resolved_at = %s WHERE item_id = %s",
-                    (item.state, item.resolution, item.resolved_at, item.item_id),
-                )
 
     def settle(self, batch: Batch) -> datetime:
         """After a lost connection: reconnect, see whether the batch is there, write it only if it is not."""
@@ -206,6 +206,7 @@ class Writer:
         if row is None:
             return self.commit(batch)
         self._last_batch, self._prev_hash = batch.number, bytes(row[0])
+        self._last_seq = batch.journal[-1].seq if batch.journal else self._last_seq
         committed_at: datetime = row[1]
         return committed_at
 

@@ -150,6 +150,9 @@ class Statement:
         return self._execution(order, message)
 
     def _cancel_reject(self, order: ClientOrder, message: Message) -> list[str]:
+        status = message.get(39, "")
+        if order.answered and status and status != "8":  # 8 speaks of an unknown order, not of this one
+            order.ord_status = status
         if order.requests.pop(message.get(11, ""), None) is None and not _again(message):
             return [f"OrderCancelReject(9) for a request that is not open: {message}"]
         return []
@@ -223,6 +226,7 @@ class Statement:
             problems += _against_fills(order, message)
         if order.expect_reject and exec_type != "I" and order.ord_status != "8":
             problems.append("the order had to be refused")
+            order.expect_reject = False  # said once
         return [f"{problem}: {message}" for problem in problems]
 
 

@@ -119,6 +119,8 @@ class ClientSim(Station):
             elif kind == "report":
                 self.violations += self.statement.received(Message(line["raw"]))
                 self._in_doubt.discard(line.get("cl_ord_id", ""))
+                if "first_report_ms" in line:
+                    self._progress[line["order"]].latency_ms = line["first_report_ms"]
         self._retry.extend(held_back.values())
         self._open = {name: progress for name, progress in self._progress.items() if not progress.done}
 

@@ -48,7 +48,7 @@ class Player:
         return any(ANSWERS.get(step.do) == msg_type for step in order.steps)
 
     def _waits(self, order: SimOrder, step: Step, now: datetime) -> bool:
-        if order.due is not None and now < order.due:
+        if order.silent or (order.due is not None and now < order.due):
             return True
         order.due = None
         if step.do == "fill_after_cancel" and order.life == "canceled":

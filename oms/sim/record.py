@@ -2,11 +2,11 @@
 
 Each line is one object with `at` (UTC, microseconds) and `kind`. Decimals are text. Lines that belong together are
 written in one call, so that a killed process leaves all of them or none; a torn last line is cut off on opening.
-- both: `start` (name, role, version, seed, stamp), `session` (state), `refused` (raw, reason: the engine would not
-  take it), `stop`; `raw` is the exact FIX text, with SOH.
-- broker: `request` (msg_type, cl_ord_id, orig_cl_ord_id, order_id, trace, symbol, side, qty, ord_type, price, stop_px,
-  tif, account, text, poss_dup, ignored, raw), `report` (report = its number, msg_type and the fields of reports.Report
-  that are set), `order` (order = the whole order after the lines before it), `sent` (report, seq).
+- both: `start` (name, role, version, seed, stamp), `session` (state), `refused` (raw, reason: our engine would not
+  take it), `failure` (raw, reason), `stop`; `raw` is the exact FIX text, with SOH.
+- broker: `request` (msg_type, cl_ord_id, orig_cl_ord_id, order_id, trace, symbol, side, qty, ord_type, price,
+  stop_px, tif, account, text, poss_dup, ignored, raw), `report` (report = its number, msg_type and the fields of
+  reports.Report that are set), `order` (order = the whole order as these lines left it), `sent` (report, seq).
 - client: `request` (before it is sent: msg_type, cl_ord_id, order = first ClOrdID, purpose, raw), `sent` (cl_ord_id,
   seq), `unsent` (cl_ord_id: the session was down), `report` (msg_type, order, cl_ord_id, exec_id, exec_type,
   ord_status, quantities, price, text, first_report_ms, raw), `violation` (order, text).
@@ -62,7 +62,9 @@ class Record:
         _cut_torn_line(path)
 
     def write(self, *lines: Line) -> None:
-        """Append lines, in one piece."""
+        """Append lines, in one piece; nothing once closed."""
+        if self._file < 0:
+            return
         text = "".join(json.dumps(line, default=to_json, separators=(",", ":")) + "\n" for line in lines)
         data = text.encode()
         while data:  # one call is the rule; the kernel may take less when the disk is nearly full

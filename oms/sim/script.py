@@ -9,8 +9,8 @@
     steps = ["accept", {do = "part_fill", qty = 50, px = 10.5}, {do = "delay", ms = 200}, "fill"]
 
 A step is its name or a table with `do` and its parameters; docs/simulators.md lists them. Steps that answer a request
-(pending_cancel, cancel, cancel_reject, fill_after_cancel, pending_replace, replace, replace_reject) wait for it; while
-such a step lies ahead, requests of that kind are left to the script, else they are answered in the ordinary way.
+(pending_cancel, cancel, cancel_reject, fill_after_cancel, pending_replace, replace, replace_reject) wait for it;
+while such a step lies ahead, requests of that kind are left to the script, else they are answered as usual.
 Limits: read once at start. Invariant: a file that cannot be used stops the start with one message (OperatorError).
 """
 
@@ -213,7 +213,7 @@ def parse_behaviour(text: str, name: str = "behaviour") -> Behaviour:
         raise OperatorError(f"{name}: is not TOML: {error}; correct it") from error
     except ValidationError as error:
         first = error.errors()[0]
-        message = first["msg"].removeprefix("Value error, ")
+        message = "no such key" if first["type"] == "extra_forbidden" else first["msg"].removeprefix("Value error, ")
         raise OperatorError(f"{name}: {_place(first['loc'])}: {message}; correct it") from error
 
 

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from oms.fix.engine import msg_seq_num, msg_type
+from oms.errors import OperatorError
+from oms.fix.engine import msg_seq_num
 from oms.sim.record import Line, Record, read_lines, to_json
 from oms.sim.session import FixSession, SessionSpec
 from oms.sim.wire import Message, utc_now
@@ -62,7 +63,7 @@ class Station(ABC):
         self._path = spec.directory / "record.jsonl"
         self._record = Record(self._path)
         self._restore(list(read_lines(self._path)))
-        self._session = FixSession(spec, _Listener(self), self._session_message)
+        self._session = FixSession(spec, _Listener(self))
         self._worker = threading.Thread(target=self._run, name=f"sim-{spec.name}", daemon=True)
 
     # -- the owner's side --------------------------------------------------------------------------------
@@ -72,7 +73,11 @@ class Station(ABC):
         self._write(
             "start", name=self.spec.name, role=self.role, version=self.spec.version, seed=self.seed, stamp=self.stamp
         )
-        self._session.start()
+        try:
+            self._session.start()
+        except OperatorError:
+            self.stop()
+            raise
         self._worker.start()
 
     def stop(self) -> dict[str, Any]:
@@ -203,12 +208,6 @@ class Station(ABC):
         self._changes += 1
         self.changed.notify_all()
 
-    def _session_message(self, raw: str) -> None:
-        if msg_type(raw) == "3":
-            with self.changed:
-                self._rejected(Message(raw), utc_now())
-                self._touch()
-
     def _up(self) -> None:
         with self.changed:
             self.logons += 1
@@ -224,7 +223,8 @@ class Station(ABC):
 
     def _arrived(self, raw: str) -> None:
         with self.changed:
-            self._take(Message(raw), utc_now())
+            message = Message(raw)
+            (self._rejected if message.type == "3" else self._take)(message, utc_now())
             self._touch()
 
     def _problem(self, kind: str, raw: str, reason: str) -> None:

@@ -69,6 +69,7 @@ class FixPeer:
     def __init__(self, name: str, sender: str, target: str) -> None:
         self.name = name
         self.logged_on = False
+        self.answered = False  # the other side has worked through our Logon(A): it answered what came after it
         self.socket: socket.socket | None = None
         self._next_out = 1
         self._next_in = 1
@@ -138,13 +139,19 @@ class FixPeer:
             self.logged_on = True
         elif msg_type == b"1":
             self.queue(b"0", b"112=%s\x01" % field(message, b"\x01112="))
-        elif msg_type != b"0":
+        elif msg_type == b"0":
+            self.answered = self.answered or b"\x01112=ready\x01" in message
+        else:
             raise LoadError(f"the {self.name} got {readable(message)}")
         return False
 
     def log_on(self) -> None:
         """Queue a Logon(A)."""
         self.queue(b"A", b"98=0\x01108=%d\x01" % HEARTBEAT_SECONDS)
+
+    def ask(self) -> None:
+        """Queue a TestRequest(1), whose answer sets `answered`."""
+        self.queue(b"1", b"112=ready\x01")
 
     def log_off(self) -> None:
         """Send Logout(5) and close without waiting for the answer."""

@@ -18,7 +18,7 @@ import select
 import socket
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -71,6 +71,9 @@ class LoadGenerator:
             raise LoadError(f"the system under test did not connect to the broker within {seconds:.0f} s") from late
         self._until_logged_on(self.broker, deadline)
         self.broker.log_on()
+        # The gateway refuses orders for a broker that is not logged on, so wait until it says that it is.
+        self.broker.ask()
+        self._until(lambda: self.broker.answered, "the broker got no answer to its TestRequest(1)", deadline)
         self.client.attach(self._reach(client_port, deadline))
         self.client.log_on()
         self._until_logged_on(self.client, deadline)
@@ -85,9 +88,12 @@ class LoadGenerator:
             self.turn(0.05)
 
     def _until_logged_on(self, peer: FixPeer, deadline: float) -> None:
-        while not peer.logged_on:
+        self._until(lambda: peer.logged_on, f"the {peer.name} got no Logon(A)", deadline)
+
+    def _until(self, reached: Callable[[], bool], otherwise: str, deadline: float) -> None:
+        while not reached():
             if time.monotonic() > deadline:
-                raise LoadError(f"the {peer.name} got no Logon(A)")
+                raise LoadError(otherwise)
             self.turn(0.05)
 
     def turn(self, wait_seconds: float) -> None:

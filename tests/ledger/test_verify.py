@@ -116,8 +116,3 @@ def test_two_rows_that_changed_places_show(postgres_url: str) -> None:
     tamper(postgres_url, "UPDATE journal SET seq = CASE seq WHEN 5 THEN -6 ELSE -5 END WHERE seq IN (5, 6)")
     tamper(postgres_url, "UPDATE journal SET seq = -seq WHERE seq < 0")
     assert verify_chain(engine(postgres_url)).problem == ChainProblem(3, None, OF_BATCH_3)
-
-
-def test_tables_are_compared_only_where_a_replay_is_there(filled: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(verify, "REPLAY", "oms.ledger.no_such_replay")
-    assert verify.verify_tables(filled) is None

@@ -1,0 +1,88 @@
+"""The root of `oms`: which commands there are, and how their errors end.
+
+A command's module is imported only when the command is asked for, so that `oms --help` answers at once.
+Exit codes of every command: 0 done, 1 not verified or views differ, 2 bad input or configuration, 3 not found.
+An OperatorError ends as its message on standard error, never as a traceback.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any, NamedTuple
+
+import click
+
+from oms import __version__
+from oms.errors import ConfigError, OperatorError
+
+BAD_INPUT = 2
+
+
+class Entry(NamedTuple):
+    """A command: its module, which holds it under the command's own name, and its line in the help."""
+
+    module: str
+    help: str
+
+
+COMMANDS = {
+    "init": Entry("oms.cli.init", "Write a working configuration into a directory."),
+    "check": Entry("oms.cli.check", "Check a configuration and show what it says."),
+    "run": Entry("oms.cli.run", "Run the gateway in the foreground."),
+    "demo": Entry("oms.cli.demo", "Gateway, brokers and clients on this machine; prove that their views agree."),
+    "sim": Entry("oms.cli.sim", "Simulated brokers and clients."),
+    "orders": Entry("oms.cli.orders", "List, show and explain orders."),
+    "fills": Entry("oms.cli.fills", "List fills, corrections and busts."),
+    "sessions": Entry("oms.cli.sessions", "List FIX sessions and what they are doing."),
+    "exceptions": Entry("oms.cli.exceptions", "List what contradicts what we know."),
+    "route": Entry("oms.cli.route", "Explain which route an order would take."),
+    "verify": Entry("oms.cli.verify", "Prove the journal: hash chain, and replay equals tables."),
+    "db": Entry("oms.cli.db", "Migrate the ledger's database and show its state."),
+}
+
+
+class Oms(click.Group):
+    """The group of all commands, each imported when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names in the order in which a person needs them; only what is installed."""
+        return [name for name, entry in COMMANDS.items() if find_spec(entry.module) is not None]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of this name, or None."""
+        entry = COMMANDS.get(cmd_name)
+        if entry is None or find_spec(entry.module) is None:
+            return None
+        command: click.Command = getattr(import_module(entry.module), cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list of commands, without importing any."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, COMMANDS[name].help) for name in self.list_commands(ctx)])
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; what an operator must mend ends as one message."""
+        try:
+            return super().invoke(ctx)
+        except ConfigError as error:
+            click.echo(f"oms: the configuration is wrong; oms check shows it all\n{error.report()}", err=True)
+        except OperatorError as error:
+            click.echo(f"oms: {error}", err=True)
+        ctx.exit(BAD_INPUT)
+
+
+@click.group(
+    cls=Oms,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    epilog="Begin with: oms init desk && oms check --config desk/oms.toml && oms run --config desk/oms.toml",
+)
+@click.version_option(__version__, prog_name="oms")
+def oms() -> None:
+    """An open FIX order gateway: client FIX in, broker FIX out, every fill in Postgres."""
+
+
+def main() -> None:
+    """Entry point of the command `oms`."""
+    oms(prog_name="oms")

@@ -1,0 +1,231 @@
+"""What committed batches add up to: counts and latencies in plain dictionaries, cheap enough for every message.
+
+`take` is called once per committed batch on the committer's thread, after the batch's messages were handed to the
+outbox; it is the only writer. The collector (oms.ops.metrics) reads copies when it is scraped. Latencies are seconds.
+Invariants: label values come from the configuration or from lists in this file, never from a counterparty, so that
+memory is bounded (I10); messages committed and not yet told to have been sent are remembered up to PENDING_LIMIT.
+"""
+
+from __future__ import annotations
+
+import json
+from bisect import bisect_left
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from operator import itemgetter
+from typing import NamedTuple
+
+from oms.ledger.batch import Batch, Send
+from oms.ledger.chain import JournalRow
+from oms.ledger.rows import CHILD_COLUMNS, ORDER_COLUMNS
+
+PENDING_LIMIT = 20_000
+OTHER = "other"
+UNKNOWN_SESSION = "unknown"  # what the engine refused because no configured session is meant
+
+# MsgType(35) that are told apart; a counterparty may send any text there.
+MSG_TYPES = frozenset(["3", "8", "9", "D", "F", "G", "H", "Q", "j"])
+# Where a message of ours that refuses something says why.
+REASON_FIELDS = {
+    "8": ("OrdRejReason", b"103"),
+    "9": ("CxlRejReason", b"102"),
+    "j": ("BusinessRejectReason", b"380"),
+    "Q": ("DKReason", b"127"),
+}
+# Reasons that the standard numbers or letters; a broker may write any text there.
+REASONS = frozenset([*map(str, range(30)), "99", *"ABCDEFZ"])
+
+SECONDS = (
+    *(0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.5),
+    *(1.0, 2.0, 5.0, 10.0, 60.0),
+)
+SIZES = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0, 5000.0)
+
+Counts = dict[tuple[str, ...], int]  # by label values
+
+# Positions in JournalRow and Send: unpacking by name costs more than what is done with the values.
+_KIND_SESSION_TYPE = itemgetter(1, 2, 3)
+_SESSION_OUTCOME = itemgetter(1, 2)
+_REFUSED_BY_RULE = '"verdict":{"ok":false'  # as the journal's JSON has it; inside a text the quotes would be escaped
+
+
+_CLIENT = ORDER_COLUMNS.index("client")
+_BROKER, _ROUTE_RULE = CHILD_COLUMNS.index("broker"), CHILD_COLUMNS.index("route_rule")
+
+class Histogram:
+    """Counts by upper bound, and their sum. One writer; a reader may be one observation behind."""
+
+    __slots__ = ("bounds", "counts", "total")
+
+    def __init__(self, bounds: Sequence[float]) -> None:
+        self.bounds = bounds
+        self.counts = [0] * (len(bounds) + 1)
+        self.total = 0.0
+
+    def add(self, value: float) -> None:
+        """Count one value; below zero (two readings of a clock that was set back) counts as zero."""
+        if value < 0:
+            value = 0.0
+        self.counts[bisect_left(self.bounds, value)] += 1
+        self.total += value
+
+
+def _latencies(labels: Iterable[tuple[str, ...]] = ()) -> dict[tuple[str, ...], Histogram]:
+    made: dict[tuple[str, ...], Histogram] = defaultdict(lambda: Histogram(SECONDS))
+    for label in labels:
+        made[label]  # shown from the start, at zero
+    return made
+
+
+class Notable(NamedTuple):
+    """One row worth a line in the log: what the gateway told itself, or an answer that refuses something.
+
+    For a refusal `cause` is the row that brought it about, `source` who refused (gateway or broker), and
+    `reason` the rule or the reason field.
+    """
+
+    row: JournalRow
+    cause: JournalRow | None = None
+    source: str = ""
+    reason: str = ""
+
+
+class Tally:
+    """Counts since the start; the comment names the labels in their order."""
+
+    def __init__(self, brokers: Iterable[str], clients: Iterable[str]) -> None:
+        self._brokers = frozenset(brokers)
+        names = [*clients, *self._brokers]
+        self.messages: Counts = defaultdict(int)  # session, direction, msg_type
+        self.refused: Counts = defaultdict(int)  # session
+        self.orders: Counts = defaultdict(int)  # session
+        self.children: Counts = defaultdict(int)  # session, route
+        self.fills: Counts = defaultdict(int)  # session, kind
+        self.rejects: Counts = defaultdict(int)  # session, msg_type, source, reason
+        self.sends: Counts = defaultdict(int)  # session, outcome
+        self.items_opened: Counts = defaultdict(int)  # kind, severity
+        self.items_resolved: Counts = defaultdict(int)  # kind
+        self.items_open: Counts = defaultdict(int)  # kind
+        self.batch_events = Histogram(SIZES)
+        self.commit = Histogram(SECONDS)
+        self.received_to_committed = _latencies((name,) for name in names)  # session
+        self.committed_to_sent = _latencies((name,) for name in names)  # session
+        self.to_broker = _latencies()  # session, msg_type
+        self.to_client = _latencies()  # session, msg_type
+        # Journal row of a message -> the hop it ends (if any), when its cause was received, when it was committed.
+        self._pending: dict[int, tuple[Histogram | None, float, float]] = {}
+
+    def were_open(self, items: Mapping[str, int]) -> None:
+        """Exception items that were open before this start, by kind."""
+        for kind, number in items.items():
+            self.items_open[kind,] += number
+
+    def take(self, batch: Batch, committed: datetime, seconds: float) -> list[Notable]:
+        """Add a batch that was committed at `committed` and took `seconds`; returns what is worth a log line."""
+        self.commit.add(seconds)
+        notable = self._journal(batch.journal, committed)
+        if batch.sends:
+            self._sends(batch.sends)
+        for order in batch.new_orders:
+            self.orders[str(order[_CLIENT]),] += 1
+        for child in batch.new_children:
+            self.children[str(child[_BROKER]), str(child[_ROUTE_RULE])] += 1
+        for fill, _ in batch.fills:
+            self.fills[fill.broker, fill.kind] += 1
+        for item in batch.items:
+            if item.state == "open":
+                self.items_opened[item.kind, item.severity] += 1
+                self.items_open[item.kind,] += 1
+            else:
+                self.items_resolved[item.kind,] += 1
+                self.items_open[item.kind,] -= 1
+        return notable
+
+    def _journal(self, rows: list[JournalRow], committed: datetime) -> list[Notable]:
+        """Rows in order: what came in, each followed by what went out because of it.
+
+        The loop runs for every message; what can be counted in one go for the whole batch is.
+        """
+        notable: list[Notable] = []
+        pending, brokers, committed_at = self._pending, self._brokers, committed.timestamp()
+        events = 0
+        cause: JournalRow | None = None
+        cause_session, received = "", 0.0
+        for row in rows:
+            kind = row[1]
+            if kind == "out":
+                session, msg_type = row[2], row[3]
+                hop = None
+                if cause_session and cause_session != session:
+                    hops = self.to_broker if session in brokers else self.to_client
+                    hop = hops[session, msg_type if msg_type in MSG_TYPES else OTHER]
+                pending[row[0]] = (hop, received, committed_at)
+                if msg_type in REASON_FIELDS and (msg_type != "8" or _refuses(row[10])):
+                    notable.append(self._rejected(row, cause))
+                continue
+            events += 1
+            cause = row
+            if kind == "in":
+                cause_session, received = row[2], row[8].timestamp()
+                self.received_to_committed[cause_session,].add(committed_at - received)
+            else:
+                cause_session = ""
+                notable.append(Notable(row))
+        for (kind, session, msg_type), number in Counter(map(_KIND_SESSION_TYPE, rows)).items():
+            if kind in ("in", "out"):
+                self.messages[session, kind, msg_type if msg_type in MSG_TYPES else OTHER] += number
+            elif kind == "refused":
+                self.refused[session or UNKNOWN_SESSION,] += number
+        if events:
+            self.batch_events.add(events)
+        while len(pending) > PENDING_LIMIT:  # the oldest first: a client that is away for long
+            del pending[next(iter(pending))]
+        return notable
+
+    def _rejected(self, row: JournalRow, cause: JournalRow | None) -> Notable:
+        by_broker = cause is not None and cause.kind == "in" and cause.session != row.session
+        source = "broker" if by_broker else "gateway"
+        reason = "" if by_broker or cause is None else _rule(cause.detail)
+        if not reason:
+            name, tag = REASON_FIELDS[row.msg_type]
+            value = field(row.raw, tag)
+            reason = f"{name}({tag.decode()})={value if value in REASONS else OTHER}"
+        self.rejects[row.session, row.msg_type, source, reason] += 1
+        return Notable(row, cause, source, reason)
+
+    def _sends(self, sends: list[Send]) -> None:
+        """What became of messages of earlier batches."""
+        pending = self._pending
+        for (session, outcome), number in Counter(map(_SESSION_OUTCOME, sends)).items():
+            self.sends[session, outcome] += number
+        for send in sends:
+            entry = pending.pop(send[0], None)
+            if entry is None or send[2] != "sent":
+                continue
+            hop, received, committed = entry
+            sent_at = send[4].timestamp()
+            self.committed_to_sent[send[1],].add(sent_at - committed)
+            if hop is not None:
+                hop.add(sent_at - received)
+
+
+def field(raw: bytes, tag: bytes) -> str:
+    """The first value of a tag in a message without its first field (that is MsgType(35)), '' where it has none."""
+    start = raw.find(b"\x01" + tag + b"=")
+    if start < 0:
+        return ""
+    start += len(tag) + 2
+    return raw[start : raw.find(b"\x01", start)].decode("utf-8", "surrogateescape")
+
+
+def _refuses(report: bytes) -> bool:
+    """Whether an ExecutionReport(8) refuses: ExecType(150) 8, and no answer to a status request (20=3 in 4.2)."""
+    return b"\x01150=8\x01" in report and b"\x0120=3\x01" not in report
+
+
+def _rule(detail: str | None) -> str:
+    """The rule that refused, '' where no rule of ours did."""
+    if detail is None or _REFUSED_BY_RULE not in detail:
+        return ""
+    return str(json.loads(detail)["verdict"].get("rule", ""))
