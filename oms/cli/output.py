@@ -100,7 +100,7 @@ class Since(click.ParamType):
 
 def parse_since(text: str, now: datetime) -> datetime | None:
     """The moment a text means, None where it means none."""
-    if age := re.fullmatch(r"(\d{1,6})([smhd])", text):
+    if age := re.fullmatch(r"(\d{1,5})([smhd])", text):
         unit = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}[age[2]]
         return now - timedelta(**{unit: int(age[1])})
     try:

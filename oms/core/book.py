@@ -16,13 +16,14 @@ from oms.core.order import Child, Order
 _DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
+_TRIPLES = tuple(a + b + c for a in _DIGITS for b in _DIGITS for c in _DIGITS)
+
+
 def number_id(prefix: str, number: int) -> str:
     """A short id that sorts as its number does: prefix and nine digits of base 36 (good for 10^14)."""
-    digits = []
-    for _ in range(9):
-        number, rest = divmod(number, 36)
-        digits.append(_DIGITS[rest])
-    return prefix + "".join(reversed(digits))
+    number, low = divmod(number, 46656)
+    high, middle = divmod(number, 46656)
+    return prefix + _TRIPLES[high] + _TRIPLES[middle] + _TRIPLES[low]
 
 
 @dataclass(slots=True)

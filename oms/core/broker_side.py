@@ -32,6 +32,7 @@ from oms.core.order import (
 from oms.core.replies import Context
 
 TRADES = {"F": "trade", "G": "correct", "H": "bust"}
+_ANSWERS = frozenset("456E")  # ExecTypes(150) that answer a cancel or replace
 
 
 def execution_report(ctx: Context, seq: int, event: Event, msg: ExecutionReport) -> None:
@@ -176,10 +177,9 @@ def _apply(ctx: Context, seq: int, event: Event, order: Order, child: Child, msg
     ctx.fx.detail["transition"] = [order.life, happened, after]
     order.life = child.life = after
     if happened in (life.REPLACE, life.CANCEL):
-        _settle_request(ctx, order, child, request, happened, msg)
-    elif happened == life.RESTATE and msg.order_qty is not None:
-        order.order_qty = child.order_qty = msg.order_qty
-        order.price = child.price = msg.price if msg.price is not None else order.price
+        _settle_request(ctx, seq, event, order, child, request, happened, msg)
+    elif happened == life.RESTATE:
+        _take_terms(ctx, seq, event, order, child, None, msg)
     elif happened == life.REJECT:
         order.reason = msg.text or order.reason
         extra[t.ORD_REJ_REASON] = msg.ord_rej_reason or "0"
@@ -234,23 +234,43 @@ def _trade(
 
 
 def _settle_request(
-    ctx: Context, order: Order, child: Child, request: Request | None, happened: str, msg: ExecutionReport
+    ctx: Context,
+    seq: int,
+    event: Event,
+    order: Order,
+    child: Child,
+    request: Request | None,
+    happened: str,
+    msg: ExecutionReport,
 ) -> None:
     """A cancel or replace took effect: its request is answered, a replace brings its terms."""
     if request is None or request.state not in OPEN_REQUEST:
-        if happened == life.REPLACE and msg.order_qty is not None:  # a broker's own replace
-            order.order_qty = child.order_qty = msg.order_qty
+        if happened == life.REPLACE:  # a broker's own replace
+            _take_terms(ctx, seq, event, order, child, None, msg)
         return
     request.state = ACCEPTED
     ctx.fx.requests[request.seq] = request
     if happened == life.REPLACE:
-        order.order_qty = child.order_qty = (
-            msg.order_qty if msg.order_qty is not None else request.order_qty or order.order_qty
-        )
-        order.price = child.price = request.price
-        order.stop_px = child.stop_px = request.stop_px
+        _take_terms(ctx, seq, event, order, child, request, msg)
         order.cl_ord_id = request.cl_ord_id
         child.cl_ord_id = request.broker_cl_ord_id
+
+
+def _take_terms(
+    ctx: Context, seq: int, event: Event, order: Order, child: Child, request: Request | None, msg: ExecutionReport
+) -> None:
+    """The terms a broker confirms; those it does not state are as asked for, or stay as they were."""
+    qty = msg.order_qty
+    if qty is not None and qty <= 0:
+        text = f"OrderQty(38) {decimal_text(qty)} in ExecType(150) {msg.exec_type} was not taken over"
+        replies.open_item(ctx, seq, event, "wrong_quantity", text, order)
+        qty = None
+    if qty is None and request is not None and request.order_qty is not None:
+        qty = max(request.order_qty, order.cum_qty)  # less than what has traded means: stop there
+    asked: Request | Order = order if request is None else request
+    order.order_qty = child.order_qty = order.order_qty if qty is None else qty
+    order.price = child.price = asked.price if msg.price is None else msg.price
+    order.stop_px = child.stop_px = asked.stop_px if msg.stop_px is None else msg.stop_px
 
 
 def _pending(ctx: Context, seq: int, event: Event, order: Order, child: Child, msg: ExecutionReport) -> None:
@@ -303,10 +323,10 @@ def _relay(
 ) -> None:
     """The client's report: the broker's event, in the client's ids, with the ledger's quantities."""
     cl_ord_id = order.to_client.get(msg.cl_ord_id, order.cl_ord_id)
-    if request is not None:
-        extra[t.ORIG_CL_ORD_ID] = request.orig_cl_ord_id
-    elif msg.orig_cl_ord_id and msg.orig_cl_ord_id in order.to_client:
+    if msg.orig_cl_ord_id in order.to_client:  # the last id the broker accepted, which may not be the one asked for
         extra[t.ORIG_CL_ORD_ID] = order.to_client[msg.orig_cl_ord_id]
+    elif request is not None and msg.exec_type in _ANSWERS:
+        extra[t.ORIG_CL_ORD_ID] = request.orig_cl_ord_id
     offers = ((t.SECONDARY_ORDER_ID, child.broker_order_id), (t.SECONDARY_EXEC_ID, msg.exec_id))
     replies.report(ctx, order, msg.exec_type, cl_ord_id=cl_ord_id, extra=extra, body=msg.body, offers=offers)
 
@@ -358,7 +378,8 @@ def cancel_reject(ctx: Context, seq: int, event: Event, msg: CancelReject) -> No
     if msg.cxl_rej_reason == "1" and order.leaves_qty:
         text = f"broker says unknown order for {order.life} order: {msg.text}"
         replies.open_item(ctx, seq, event, "broker_unknown_order", text, order)
-    refuse_request(ctx, seq, event, order, request, msg.cxl_rej_reason or "2", msg.text, msg.body)
+    orig = order.to_client.get(msg.orig_cl_ord_id, "")
+    refuse_request(ctx, seq, event, order, request, msg.cxl_rej_reason or "2", msg.text, msg.body, orig)
 
 
 def refuse_request(
@@ -370,8 +391,9 @@ def refuse_request(
     reason: str,
     text: str,
     body: tuple[tuple[str, str], ...],
+    orig_cl_ord_id: str = "",
 ) -> None:
-    """Close a request as refused and tell the client, in its own ids."""
+    """Close a request as refused and tell the client, in its own ids; `orig_cl_ord_id` as a broker quotes it."""
     was_finished = order.finished
     request.state = REFUSED
     ctx.fx.requests[request.seq] = request
@@ -384,7 +406,7 @@ def refuse_request(
         order,
         kind=request.kind,
         cl_ord_id=request.cl_ord_id,
-        orig_cl_ord_id=request.orig_cl_ord_id,
+        orig_cl_ord_id=orig_cl_ord_id or request.orig_cl_ord_id,
         reason=reason,
         text=text,
         at=event.received_at,

@@ -17,6 +17,7 @@ from oms.core import tags as t
 SOH = "\x01"
 _NUMBER = re.compile(r"-?\d{1,15}(\.\d{1,10})?")
 _ID_LIMIT = 64
+_UNSTORABLE = re.compile("[\x00\x1d-\x1f]")  # NUL, and what sets fields apart on the way to the database
 
 _HEADER = frozenset(
     [
@@ -127,18 +128,12 @@ def _split_with_data(raw: str) -> list[tuple[str, str]]:
 
 def parse_time(text: str) -> datetime | None:
     """A UTCTimestamp (to the second or finer, at most microseconds are kept), None if it is not one."""
+    if len(text) < 17 or text[8] != "-":
+        return None
+    if text[15:17] == "60":  # a leap second is the second before
+        text = f"{text[:15]}59{text[17:]}"
     try:
-        fraction = text[18:24]
-        return datetime(
-            int(text[0:4]),
-            int(text[4:6]),
-            int(text[6:8]),
-            int(text[9:11]),
-            int(text[12:14]),
-            min(int(text[15:17]), 59),  # a leap second is the second before
-            int(fraction) * 10 ** (6 - len(fraction)) if fraction else 0,
-            UTC,
-        )
+        return datetime.fromisoformat(f"{text[:8]}T{text[9:24]}+00:00").astimezone(UTC)
     except ValueError:
         return None
 
@@ -152,14 +147,13 @@ def parse_date(text: str) -> date | None:
 
 
 def clean(text: str) -> str:
-    """Text that can be stored and sent on: bytes that are not UTF-8, and NUL, are written out as \\x..
-
-    The journal keeps the message as it came.
+    """Text that can be stored and sent on: what is not UTF-8, NUL and the separators are written out as \\x..,
+    and the journal keeps the message as it came.
     """
-    if text.isascii() and "\x00" not in text:
+    if text.isascii() and not _UNSTORABLE.search(text):
         return text
     text = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    return text.replace("\x00", "\\x00")
+    return _UNSTORABLE.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
 
 
 def _clean_pairs(pairs: list[tuple[str, str]]) -> list[tuple[str, str]]:
@@ -176,10 +170,11 @@ def _clean_pairs(pairs: list[tuple[str, str]]) -> list[tuple[str, str]]:
 class _Reader:
     """Typed reads from one message; the first problem found is kept."""
 
-    __slots__ = ("fields", "problem")
+    __slots__ = ("altered", "fields", "problem")
 
-    def __init__(self, fields: dict[str, str]) -> None:
+    def __init__(self, fields: dict[str, str], altered: frozenset[str]) -> None:
         self.fields = fields
+        self.altered = altered  # tags whose values are not as they came, because they were not clean
         self.problem: m.Problem | None = None
 
     def number(self, tag: str, name: str, reason: str = "99", *, positive: bool = True) -> Decimal | None:
@@ -199,6 +194,8 @@ class _Reader:
         text = self.fields.get(tag, "")
         if not text:
             self.wrong(tag, name, "is missing", "99")
+        elif tag in self.altered:
+            self.wrong(tag, name, "has bytes that are not UTF-8", "99")
         elif len(text) > _ID_LIMIT or not text.isprintable():
             self.wrong(tag, name, f"is longer than {_ID_LIMIT} characters or not printable", "99")
         return text
@@ -214,14 +211,17 @@ def decode(raw: str, received: date, *, from_broker: bool, fix42: bool) -> tuple
     `received` is the gateway's trading day, used for fills that tell neither TradeDate(75) nor a time.
     """
     pairs = split(raw)
-    if not raw.isascii() or "\x00" in raw:
-        pairs = _clean_pairs(pairs)
+    altered: frozenset[str] = frozenset()
+    if not raw.isascii() or _UNSTORABLE.search(raw):
+        cleaned = _clean_pairs(pairs)
+        altered = frozenset(after[0] for before, after in zip(pairs, cleaned, strict=True) if before != after)
+        pairs = cleaned
     fields = dict(pairs)
     kind = fields.get("35", "")
     sent = parse_time(fields.get(t.SENDING_TIME, ""))
     not_passed = _NOT_PASSED.get(kind)
     body = tuple([pair for pair in pairs if pair[0] not in not_passed]) if not_passed else ()
-    reader = _Reader(fields)
+    reader = _Reader(fields, altered)
     if kind in ("3", "j"):
         return _message_reject(fields), sent
     if from_broker:
@@ -323,12 +323,13 @@ def _execution_report(
 ) -> m.ExecutionReport:
     get = reader.fields.get
     exec_type = _exec_type(reader.fields, fix42)
-    transact_time = parse_time(get(t.TRANSACT_TIME, ""))
+    is_trade = exec_type in ("F", "G", "H")
+    transact_time = parse_time(get(t.TRANSACT_TIME, "")) if is_trade else None
     trade_date = parse_date(get(t.TRADE_DATE, ""))
     if trade_date is None:
         moment = transact_time or sent
         trade_date = moment.date() if moment is not None else received
-    if exec_type in ("F", "G", "H"):
+    if is_trade:
         # These two are the ledger's to state; on other reports they pass as the broker gave them.
         body = tuple([pair for pair in body if pair[0] not in (t.LAST_QTY, t.LAST_PX)])
     return m.ExecutionReport(

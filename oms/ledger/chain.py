@@ -10,10 +10,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from datetime import date, datetime
+from functools import lru_cache
 from typing import NamedTuple
 
 GENESIS = bytes(32)
-FIELD, LINE, NULL = "\x1f", "\x1e", "\\N"
+FIELD, LINE, NULL = "\x1f", "\x1e", "\x1d"
+
+_text = lru_cache(maxsize=4096)(str)  # an event's rows share their times
 
 
 class JournalRow(NamedTuple):
@@ -42,8 +45,9 @@ def canonical(row: JournalRow) -> str:
     cause = NULL if row.cause is None else row.cause
     return (
         f"{row.seq}{FIELD}{row.kind}{FIELD}{row.session}{FIELD}{row.msg_type}{FIELD}{number}{FIELD}"
-        f"{row.order_id or NULL}{FIELD}{cause}{FIELD}{row.sending_time or NULL}{FIELD}{row.received_at}{FIELD}"
-        f"{row.trade_date}{FIELD}{row.raw.hex()}{FIELD}{row.detail or NULL}"
+        f"{row.order_id or NULL}{FIELD}{cause}{FIELD}{_text(row.sending_time) if row.sending_time else NULL}"
+        f"{FIELD}{_text(row.received_at)}{FIELD}{_text(row.trade_date)}{FIELD}{row.raw.hex()}{FIELD}"
+        f"{row.detail or NULL}"
     )
 
 

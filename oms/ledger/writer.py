@@ -44,7 +44,7 @@ def _given(table: Table, columns: tuple[str, ...], parameter: str) -> tuple[str,
         typed.append(f"{value} AS {name}")
     lines = f"string_to_table({parameter}, E'\\x1e') AS line"
     # OFFSET 0 keeps the planner from splitting the line anew for every column.
-    arrays = f"(SELECT string_to_array(line, E'\\x1f', E'\\\\N') AS a FROM {lines} OFFSET 0) AS arrays"
+    arrays = f"(SELECT string_to_array(line, E'\\x1f', E'\\x1d') AS a FROM {lines} OFFSET 0) AS arrays"
     return ", ".join(columns), f"SELECT {', '.join(typed)} FROM {arrays}"
 
 
@@ -93,34 +93,40 @@ def _commit_statement() -> bytes:
     ).encode()
 
 
-def _lines(values: Iterable[Iterable[str | None]]) -> str:
-    """Rows of texts as one text."""
-    return LINE.join([FIELD.join([NULL if one is None else _safe(one) for one in row]) for row in values])
+_SEPARATORS = str.maketrans({FIELD: "?", LINE: "?", NULL: "?"})
 
 
-def _safe(value: str) -> str:
-    """A text without the characters that set fields and lines apart."""
-    return value if value.isprintable() else "".join(one if one >= " " else "?" for one in value)
+def _lines(values: list[rows.Row]) -> str:
+    """Rows of texts as one text.
+
+    Texts hardly ever have the separators (the decoder writes control characters out), so they are looked for
+    once in the whole, not in every value.
+    """
+    joined = LINE.join([FIELD.join([NULL if one is None else one for one in row]) for row in values])
+    if values and joined.count(FIELD) + joined.count(LINE) != sum(map(len, values)) - 1:
+        safe = [tuple([one and one.translate(_SEPARATORS) for one in row]) for row in values]
+        joined = LINE.join([FIELD.join([NULL if one is None else one for one in row]) for row in safe])
+    return joined
 
 
-def _texts(values: Iterable[object]) -> list[str | None]:
-    return [rows.text(value) for value in values]
+def _texts(values: Iterable[object]) -> rows.Row:
+    return tuple([rows.text(value) for value in values])
 
 
 def _parameters(batch: Batch) -> dict[str, Any]:
     opened = [item for item in batch.items if item.state == "open"]
     resolved = [item for item in batch.items if item.state != "open"]
     return {
-        "sends": _lines(_texts(send) for send in batch.sends),
-        "fills": _lines(rows.fill_row(fill, sent) for fill, sent in batch.fills),
+        "sends": _lines([_texts(send) for send in batch.sends]),
+        "fills": _lines([rows.fill_row(fill, sent) for fill, sent in batch.fills]),
         "new_orders": _lines(batch.new_orders),
         "changed_orders": _lines(batch.changed_orders),
         "new_children": _lines(batch.new_children),
         "changed_children": _lines(batch.changed_children),
         "requests": _lines(batch.requests),
-        "positions": _lines(_texts(position) for position in batch.positions),
-        "opened": _lines(_texts(getattr(item, name) for name in Item.FIELDS) for item in opened),
-        "resolved": _lines(_texts(getattr(item, name) for name in _ITEM_CHANGES) for item in resolved),
+        "positions": _lines([_texts(position) for position in batch.positions]),
+        "opened": _lines([_texts(getattr(item, name) for name in Item.FIELDS) for item in opened]),
+        "resolved": _lines([_texts(getattr(item, name) for name in _ITEM_CHANGES) for item in resolved]),
     }
 
 

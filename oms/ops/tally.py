@@ -63,12 +63,12 @@ class Histogram:
         self.counts = [0] * (len(bounds) + 1)
         self.total = 0.0
 
-    def add(self, value: float) -> None:
-        """Count one value; below zero (two readings of a clock that was set back) counts as zero."""
-        if value < 0:
-            value = 0.0
-        self.counts[bisect_left(self.bounds, value)] += 1
-        self.total += value
+    def add(self, *values: float) -> None:
+        """Count values; one below zero (two readings of a clock that was set back) counts as zero."""
+        counts, bounds = self.counts, self.bounds
+        for value in values:
+            counts[bisect_left(bounds, value)] += 1
+        self.total += max(sum(values), 0.0)
 
 
 def _latencies(labels: Iterable[tuple[str, ...]] = ()) -> dict[tuple[str, ...], Histogram]:
@@ -114,7 +114,7 @@ class Tally:
         self.to_broker = _latencies()  # session, msg_type
         self.to_client = _latencies()  # session, msg_type
         # Journal row of a message -> the hop it ends (if any), when its cause was received, when it was committed.
-        self._pending: dict[int, tuple[Histogram | None, float, float]] = {}
+        self._pending: dict[int, tuple[Histogram | None, datetime, datetime]] = {}
 
     def were_open(self, items: Mapping[str, int]) -> None:
         """Exception items that were open before this start, by kind."""
@@ -148,10 +148,11 @@ class Tally:
         The loop runs for every message; what can be counted in one go for the whole batch is.
         """
         notable: list[Notable] = []
-        pending, brokers, committed_at = self._pending, self._brokers, committed.timestamp()
+        pending, brokers = self._pending, self._brokers
+        waits: dict[str, list[float]] = defaultdict(list)
         events = 0
         cause: JournalRow | None = None
-        cause_session, received = "", 0.0
+        cause_session = ""  # of the cause, where it is a message
         for row in rows:
             kind = row[1]
             if kind == "out":
@@ -160,18 +161,20 @@ class Tally:
                 if cause_session and cause_session != session:
                     hops = self.to_broker if session in brokers else self.to_client
                     hop = hops[session, msg_type if msg_type in MSG_TYPES else OTHER]
-                pending[row[0]] = (hop, received, committed_at)
+                pending[row[0]] = (hop, row[8], committed)
                 if msg_type in REASON_FIELDS and (msg_type != "8" or _refuses(row[10])):
                     notable.append(self._rejected(row, cause))
                 continue
             events += 1
             cause = row
             if kind == "in":
-                cause_session, received = row[2], row[8].timestamp()
-                self.received_to_committed[cause_session,].add(committed_at - received)
+                cause_session = row[2]
+                waits[cause_session].append((committed - row[8]).total_seconds())
             else:
                 cause_session = ""
                 notable.append(Notable(row))
+        for session, seconds in waits.items():
+            self.received_to_committed[session,].add(*seconds)
         for (kind, session, msg_type), number in Counter(map(_KIND_SESSION_TYPE, rows)).items():
             if kind in ("in", "out"):
                 self.messages[session, kind, msg_type if msg_type in MSG_TYPES else OTHER] += number
@@ -197,17 +200,23 @@ class Tally:
     def _sends(self, sends: list[Send]) -> None:
         """What became of messages of earlier batches."""
         pending = self._pending
-        for (session, outcome), number in Counter(map(_SESSION_OUTCOME, sends)).items():
-            self.sends[session, outcome] += number
+        waits: dict[str, list[float]] = defaultdict(list)
+        hops: dict[Histogram, list[float]] = defaultdict(list)
         for send in sends:
             entry = pending.pop(send[0], None)
             if entry is None or send[2] != "sent":
                 continue
             hop, received, committed = entry
-            sent_at = send[4].timestamp()
-            self.committed_to_sent[send[1],].add(sent_at - committed)
+            sent = send[4]
+            waits[send[1]].append((sent - committed).total_seconds())
             if hop is not None:
-                hop.add(sent_at - received)
+                hops[hop].append((sent - received).total_seconds())
+        for session, seconds in waits.items():
+            self.committed_to_sent[session,].add(*seconds)
+        for hop, seconds in hops.items():
+            hop.add(*seconds)
+        for (session, outcome), number in Counter(map(_SESSION_OUTCOME, sends)).items():
+            self.sends[session, outcome] += number
 
 
 def field(raw: bytes, tag: bytes) -> str:

@@ -53,15 +53,16 @@ def test_the_brokers_view_nets_busts_and_corrections_and_counts_duplicates_once(
     order = {"order_id": "O1", "ids": ["X", "Y"], "symbol": "IBM", "side": "1", "ord_type": "2", "tif": "0"}
     order |= {"qty": "100", "trace": "C1/A", "life": "working", "fills": [{"exec_id": "E4", "qty": "30", "px": "9"}]}
     base = {"kind": "report", "msg_type": "8", "order_id": "O1", "cl_ord_id": "X"}
+    nothing = {"last_qty": "0", "last_px": "0"}
+    amended = {"last_qty": "30", "last_px": "9"}
     lines = [
         {"kind": "start", "name": "B", "version": "4.4"},
         {"kind": "request", "msg_type": "D"},
         base | {"report": 1, "exec_id": "E1", "exec_type": "F", "last_qty": "20", "last_px": "10"},
         base | {"report": 2, "exec_id": "E2", "exec_type": "F", "last_qty": "40", "last_px": "10"},
         base | {"report": 3, "exec_id": "E2", "exec_type": "F", "last_qty": "40", "last_px": "10", "duplicate": True},
-        base | {"report": 4, "exec_id": "E3", "exec_type": "H", "exec_ref_id": "E1", "last_qty": "0", "last_px": "0"},
-        base
-        | {"report": 5, "exec_id": "E4", "exec_type": "G", "exec_ref_id": "E2", "last_qty": "30", "last_px": "9"},
+        base | {"report": 4, "exec_id": "E3", "exec_type": "H", "exec_ref_id": "E1", **nothing},
+        base | {"report": 5, "exec_id": "E4", "exec_type": "G", "exec_ref_id": "E2", **amended},
         base | {"report": 6, "order_id": "O2", "exec_id": "E5", "exec_type": "F", "stray": True},
         {"kind": "order", "order": order},
         *({"kind": "sent", "report": number, "seq": number} for number in (1, 2, 4, 5)),
