@@ -22,10 +22,12 @@ from oms.crashpoints import reached
 from oms.fix.engine import msg_seq_num
 from oms.inbox import Heard, Inbox, now_us
 from oms.ledger.batch import Send
-from oms.ledger.load import Reader
+from oms.ledger.load import Reader, Rows
+from oms.ledger.writer import CONNECTION_LOST
 
 _CHUNK = 500
 _QUEUE_LIMIT = 5000
+_LEDGER_PAUSE = 0.5  # seconds until a ledger that is gone is asked again
 
 
 class Message(NamedTuple):
@@ -71,7 +73,7 @@ class Sender:
         self._wake = threading.Event()
         self._up = False
         self._behind = True  # until the ledger says that nothing is left from before
-        self._stopped = False
+        self._ended = threading.Event()
         self._started_at = datetime.now(UTC)
         self._reader: Reader | None = None
         self.thread = threading.Thread(target=self._run, name=f"send-{session}", daemon=True)
@@ -95,7 +97,7 @@ class Sender:
 
     def stop(self) -> None:
         """End the thread after the message in hand."""
-        self._stopped = True
+        self._ended.set()
         self._wake.set()
 
     def statistics(self) -> dict[str, int]:
@@ -105,13 +107,13 @@ class Sender:
     # -- the sender's thread ---------------------------------------------------------------------------------
 
     def _run(self) -> None:
-        while not self._stopped:
-            grace = self._in_grace()
-            self._wake.wait(0.25 if grace else None)
+        while not self._ended.is_set():
+            # a broker awaited after a start is looked at again until its window is over
+            awaited = self.role == "broker" and self._behind and not self._up
+            self._wake.wait(0.25 if awaited else None)
             self._wake.clear()
-            if self._stopped:
-                break
-            self._work()
+            if not self._ended.is_set():
+                self._work()
         if self._reader is not None:
             self._reader.close()
 
@@ -129,17 +131,21 @@ class Sender:
                 return
             if self._in_grace():
                 return
-        if self._behind:
-            self._catch_up()
-        notes: list[Send] = []
-        while True:
-            with self._lock:
-                message = self._queue.popleft() if self._queue else None
-            if message is None:
-                break
-            if message.seq > self.cursor and not self._one(message, notes):
-                break
-        self._note(notes)
+        while not self._ended.is_set():
+            if self._behind and not self._catch_up():
+                return
+            notes: list[Send] = []
+            while (message := self._next()) is not None:
+                if message.seq > self.cursor and not self._one(message, notes):
+                    break
+            self._note(notes)
+            if not self._behind:
+                return
+
+    def _next(self) -> Message | None:
+        """The next message in hand; none while the ledger has earlier ones, which must leave first."""
+        with self._lock:
+            return self._queue.popleft() if self._queue and not self._behind else None
 
     def _one(self, message: Message, notes: list[Send]) -> bool:
         """Settle one message. False if the session went down and the message stays in the ledger."""
@@ -157,45 +163,63 @@ class Sender:
         if raw:
             notes.append(Send(message.seq, self.session, "sent", msg_seq_num(raw), now, None))
             return True
-        reason = refused or f"{self.session} is logged out"
-        notes.append(Send(message.seq, self.session, "refused", None, now, reason))
+        self._refuse(message, refused or f"{self.session} is logged out", notes)
+        return True
+
+    def _refuse(self, message: Message, reason: str, notes: list[Send]) -> None:
+        """Settle a message that will never leave, and tell the core.
+
+        The note goes first: were the core's answer committed without it, a start in between would send.
+        """
+        self.cursor = message.seq
+        notes.append(Send(message.seq, self.session, "refused", None, datetime.now(UTC), reason))
+        self._note(notes)
         matter = (message.seq, message.msg_type, cl_ord_id_of(message.text), reason)
         self._inbox.tell(Heard(box.NOT_SENT, self.session, "", matter, now_us()))
-        return True
 
     def _note(self, notes: list[Send]) -> None:
         if notes:
             self._inbox.tell(Heard(box.SENT, self.session, "", tuple(notes), now_us()))
+            notes.clear()
+            reached("noted")
 
-    def _catch_up(self) -> None:
-        """Send what the ledger has beyond the cursor. Orders of before a stop leave only within the window."""
-        if self._reader is None:
-            self._reader = Reader(self._ledger_url)
-        while not self._stopped:
+    def _ledger_rows(self) -> Rows:
+        """What the ledger has beyond the cursor; waits for a ledger that is gone."""
+        while not self._ended.is_set():
+            try:
+                if self._reader is None:
+                    self._reader = Reader(self._ledger_url)
+                return self._reader.outgoing(self.session, self.cursor, _CHUNK)
+            except CONNECTION_LOST:
+                self._ended.wait(_LEDGER_PAUSE)
+        return []
+
+    def _catch_up(self) -> bool:
+        """Send what the ledger has beyond the cursor; False if the session went down before its end.
+
+        Orders of before a stop leave only within the window.
+        """
+        while not self._ended.is_set():
             self._behind = False
-            rows = self._reader.outgoing(self.session, self.cursor, _CHUNK)
+            rows = self._ledger_rows()
             notes: list[Send] = []
             for row in rows:
                 text = bytes(row["raw"]).decode("utf-8", "surrogateescape")
                 message = Message(row["seq"], self.session, row["msg_type"], text, row["received_at"])
                 if self._too_old(message):
-                    self._refuse_old(message, notes)
+                    window = f"{self._window.total_seconds():.0f} s"
+                    self._refuse(message, f"older than {self.session}'s resend window of {window}", notes)
                 elif not self._one(message, notes):
-                    break
+                    self._note(notes)
+                    return False
             self._note(notes)
-            if self._behind or len(rows) < _CHUNK:
-                return
+            if len(rows) < _CHUNK and not self._behind:
+                break
+        return True
 
     def _too_old(self, message: Message) -> bool:
         age = datetime.now(UTC) - message.decided_at
         return self.role == "broker" and message.msg_type in "DG" and age > self._window
-
-    def _refuse_old(self, message: Message, notes: list[Send]) -> None:
-        self.cursor = message.seq
-        reason = f"older than {self.session}'s resend window of {self._window.total_seconds():.0f} s"
-        notes.append(Send(message.seq, self.session, "refused", None, datetime.now(UTC), reason))
-        matter = (message.seq, message.msg_type, cl_ord_id_of(message.text), reason)
-        self._inbox.tell(Heard(box.NOT_SENT, self.session, "", matter, now_us()))
 
 
 class Outbox:

@@ -59,7 +59,9 @@ def explain_text(story: OrderStory, names: SessionNames) -> None:
         ],
     )
     out.print()
-    out.print(f"All times are UTC. Client order: journal rows {order.new_seq} to {order.last_seq}.")
+    out.print(
+        f"All times are UTC. First journal row of the order {order.new_seq}, last change by row {order.last_seq}."
+    )
 
 
 def explain_messages(entries: list[JournalEntry], cl_ord_id: str, names: SessionNames) -> None:

@@ -117,7 +117,7 @@ class Book:
             self.add_child(order, child)
         child_now = order.child
         if child_now is not None:
-            for broker_cl_ord_id in order.to_client:
+            for broker_cl_ord_id in order.to_client.keys() - {child.child_id for child in order.children}:
                 self.by_broker_id[broker_cl_ord_id] = (order, child_now)
 
     def add_child(self, order: Order, child: Child) -> None:

@@ -8,30 +8,23 @@ another still end in agreement.
 
 from __future__ import annotations
 
-from oms.core import replies
+from oms.core import fills, replies
 from oms.core import tags as t
 from oms.core import transitions as life
-from oms.core.book import number_id
-from oms.core.effects import Fill
 from oms.core.messages import CancelReject, Event, ExecutionReport
 from oms.core.order import (
     ACCEPTED,
     OPEN_REQUEST,
     PENDING,
     REFUSED,
-    ZERO,
     Child,
-    Execution,
     Order,
     Request,
-    add_trade,
-    bust_trade,
-    correct_trade,
     decimal_text,
 )
 from oms.core.replies import Context
 
-TRADES = {"F": "trade", "G": "correct", "H": "bust"}
+_BOOKED = ("LastQty(32)", "LastPx(31)")
 _ANSWERS = frozenset("456E")  # ExecTypes(150) that answer a cancel or replace
 
 
@@ -39,18 +32,24 @@ def execution_report(ctx: Context, seq: int, event: Event, msg: ExecutionReport)
     """Find the order, drop repeats, apply, relay."""
     found = _find(ctx, event, msg)
     if found is None:
-        _for_no_order(ctx, seq, event, msg)
+        fills.for_no_order(ctx, seq, event, msg)
         return
     order, child = found
     ctx.fx.order_id = order.order_id
     if msg.problem is not None:
         text = f"{msg.problem.tag}: {msg.problem.text}"
         replies.open_item(ctx, seq, event, "unreadable_report", text, order)
-        return
+        if msg.exec_type not in ("F", "H") or msg.problem.tag in _BOOKED:
+            return  # but a fill that can be read is a fact, whatever else its report says
     if _is_repeat(ctx, seq, event, order, child, msg):
         return
-    if msg.exec_id and msg.exec_id != "0":
+    if msg.exec_id and msg.exec_id != "0" and msg.exec_type != "I":
         child.exec_ids.add(msg.exec_id)
+    if child is not order.child:
+        text = f"{child.broker} reports on {child.child_id}, which did not leave"
+        replies.open_item(ctx, seq, event, "not_at_work", text, order)
+        if msg.exec_type not in fills.TRADES:
+            return
     child.body = ()
     if msg.order_id and not child.broker_order_id and msg.order_id != "NONE":
         child.broker_order_id = msg.order_id
@@ -79,81 +78,17 @@ def _find(ctx: Context, event: Event, msg: ExecutionReport) -> tuple[Order, Chil
     return None
 
 
-def _for_no_order(ctx: Context, seq: int, event: Event, msg: ExecutionReport) -> None:
-    """A report for no order of ours: a fill is kept and answered with DontKnowTrade(Q); always an item."""
-    about = f"ClOrdID(11) {msg.cl_ord_id or 'absent'}, OrderID(37) {msg.order_id or 'absent'}"
-    if msg.exec_type not in TRADES or msg.last_qty is None or msg.last_px is None:
-        replies.open_item(
-            ctx,
-            seq,
-            event,
-            "unknown_order",
-            f"report for no order of ours: {about}",
-            None,
-            severity="warning",
-        )
-        return
-    if ctx.book.fill_key_seen(event.session, msg.trade_date, msg.exec_id):
-        ctx.fx.detail["duplicate"] = True
-        return
-    _book_fill(ctx, seq, event, None, None, msg, number_id("E", seq))
-    replies.open_item(ctx, seq, event, "unknown_order", f"fill for no order of ours: {about}", None)
-    fields = {
-        t.ORDER_ID: msg.order_id or "NONE",
-        t.EXEC_ID: msg.exec_id,
-        t.DK_REASON: "D",
-        t.SYMBOL: msg.symbol,
-        t.SIDE: msg.side,
-        t.LAST_QTY: decimal_text(msg.last_qty),
-        t.LAST_PX: decimal_text(msg.last_px),
-        t.TEXT: f"no order of ours: {about}",
-    }
-    if msg.order_qty is not None:
-        fields[t.ORDER_QTY] = decimal_text(msg.order_qty)
-    replies.dont_know_trade(ctx, event, fields)
-
-
 def _is_repeat(ctx: Context, seq: int, event: Event, order: Order, child: Child, msg: ExecutionReport) -> bool:
+    if msg.exec_type == "I":
+        return False  # a state, not an event: it may quote the ExecID(17) of the last one
     if msg.exec_id in child.exec_ids:
         ctx.fx.detail["duplicate"] = True
         return True
-    if msg.exec_type in TRADES and ctx.book.fill_key_seen(event.session, msg.trade_date, msg.exec_id):
+    if msg.exec_type in fills.TRADES and ctx.book.fill_key_seen(event.session, msg.trade_date, msg.exec_id):
         text = f"ExecID(17) {msg.exec_id} was used for another fill of {msg.trade_date}: not booked"
         replies.open_item(ctx, seq, event, "exec_id_reused", text, order)
         return True
     return False
-
-
-def _book_fill(
-    ctx: Context,
-    seq: int,
-    event: Event,
-    order: Order | None,
-    child: Child | None,
-    msg: ExecutionReport,
-    client_exec_id: str,
-) -> None:
-    ctx.book.note_fill_key(event.session, msg.trade_date, msg.exec_id)
-    ctx.fx.fills.append(
-        Fill(
-            client_exec_id,
-            event.session,
-            msg.trade_date,
-            msg.exec_id,
-            msg.exec_ref_id,
-            TRADES[msg.exec_type],
-            order.order_id if order else None,
-            child.child_id if child else None,
-            order.account if order else msg.account,
-            order.symbol if order else msg.symbol,
-            order.side if order else msg.side,
-            msg.last_qty or ZERO,
-            msg.last_px or ZERO,
-            msg.transact_time,
-            event.received_at,
-            seq,
-        )
-    )
 
 
 def _apply(ctx: Context, seq: int, event: Event, order: Order, child: Child, msg: ExecutionReport) -> None:
@@ -161,6 +96,13 @@ def _apply(ctx: Context, seq: int, event: Event, order: Order, child: Child, msg
     request = order.request_by_broker_id(msg.cl_ord_id)
     if happened == life.REJECT and request is not None and request.state in OPEN_REQUEST:
         refuse_request(ctx, seq, event, order, request, "2", msg.text, ())
+        return
+    if happened == life.REJECT and msg.ord_rej_reason == "6" and msg.ord_status not in ("8", ""):
+        # Not this order is refused but a second copy of it; the state told is that of the first.
+        text = f"a second copy was refused, the order has OrdStatus(39) {msg.ord_status}"
+        replies.open_item(ctx, seq, event, "refused_as_duplicate", text, order, severity="warning")
+        if order.life == life.UNKNOWN:
+            _resolve_unknown(ctx, seq, event, order, child, msg)
         return
     after = life.next_state(order.life, happened)
     if after is None:
@@ -172,7 +114,7 @@ def _apply(ctx: Context, seq: int, event: Event, order: Order, child: Child, msg
         replies.open_item(ctx, seq, event, "fill_after_end", text, order)
     was_finished = order.finished
     extra: dict[str, str] = {}
-    if msg.exec_type in TRADES and not _trade(ctx, seq, event, order, child, msg, extra):
+    if msg.exec_type in fills.TRADES and not fills.trade(ctx, seq, event, order, child, msg, extra):
         return
     ctx.fx.detail["transition"] = [order.life, happened, after]
     order.life = child.life = after
@@ -186,51 +128,12 @@ def _apply(ctx: Context, seq: int, event: Event, order: Order, child: Child, msg
     _sync_pending(ctx, order, msg)
     _check_quantities(ctx, seq, event, order, child, msg)
     ctx.fx.touch(order, seq)
+    if child is not order.child:
+        child.last_seq = seq
+        ctx.fx.children[child.child_id] = child
     if order.finished and not was_finished:
         ctx.book.finish(order)
     _relay(ctx, order, child, msg, request, extra)
-
-
-def _trade(
-    ctx: Context,
-    seq: int,
-    event: Event,
-    order: Order,
-    child: Child,
-    msg: ExecutionReport,
-    extra: dict[str, str],
-) -> bool:
-    """Book a trade, correction or bust. False if it could not be applied (an item says why)."""
-    if not msg.exec_id or msg.exec_id == "0":
-        replies.open_item(ctx, seq, event, "fill_without_id", "a fill without ExecID(17) cannot be booked", order)
-        return False
-    client_exec_id = number_id("E", ctx.book.next_seq)  # that of the report which follows
-    if msg.exec_type == "F":
-        if msg.last_qty is None or msg.last_px is None or msg.last_qty <= 0:
-            text = "a fill needs LastQty(32) above zero and LastPx(31)"
-            replies.open_item(ctx, seq, event, "fill_without_quantity", text, order)
-            return False
-        add_trade(order, child, msg.exec_id, Execution(client_exec_id, msg.last_qty, msg.last_px))
-    else:
-        ref = child.executions.get(msg.exec_ref_id)
-        if ref is None or not ref.live:
-            text = f"ExecRefID(19) {msg.exec_ref_id or 'absent'} names no live execution of this order"
-            replies.open_item(ctx, seq, event, "unknown_execution", text, order)
-            _book_fill(ctx, seq, event, order, child, msg, number_id("E", seq))
-            return False
-        if msg.exec_type == "H":
-            bust_trade(order, child, ref)
-        else:
-            qty = msg.last_qty if msg.last_qty is not None else ref.last_qty
-            price = msg.last_px if msg.last_px is not None else ref.last_px
-            correct_trade(order, child, ref, msg.exec_id, Execution(client_exec_id, qty, price))
-        extra[t.EXEC_REF_ID] = ref.client_exec_id
-    _book_fill(ctx, seq, event, order, child, msg, client_exec_id)
-    if msg.last_qty is not None:
-        extra[t.LAST_QTY] = decimal_text(msg.last_qty)
-    if msg.last_px is not None:
-        extra[t.LAST_PX] = decimal_text(msg.last_px)
-    return True
 
 
 def _settle_request(
@@ -322,10 +225,13 @@ def _relay(
     extra: dict[str, str],
 ) -> None:
     """The client's report: the broker's event, in the client's ids, with the ledger's quantities."""
+    answered = request is not None and msg.exec_type in _ANSWERS
     cl_ord_id = order.to_client.get(msg.cl_ord_id, order.cl_ord_id)
+    if request is not None and answered:
+        cl_ord_id = request.cl_ord_id
     if msg.orig_cl_ord_id in order.to_client:  # the last id the broker accepted, which may not be the one asked for
         extra[t.ORIG_CL_ORD_ID] = order.to_client[msg.orig_cl_ord_id]
-    elif request is not None and msg.exec_type in _ANSWERS:
+    elif request is not None and answered:
         extra[t.ORIG_CL_ORD_ID] = request.orig_cl_ord_id
     offers = ((t.SECONDARY_ORDER_ID, child.broker_order_id), (t.SECONDARY_EXEC_ID, msg.exec_id))
     replies.report(ctx, order, msg.exec_type, cl_ord_id=cl_ord_id, extra=extra, body=msg.body, offers=offers)
@@ -334,6 +240,9 @@ def _relay(
 def _status_answer(ctx: Context, seq: int, event: Event, order: Order, child: Child, msg: ExecutionReport) -> None:
     """The answer to an OrderStatusRequest(H): the client's is relayed, our own settles an unknown order."""
     _check_quantities(ctx, seq, event, order, child, msg)
+    if msg.ord_status == "8" and order.life != life.UNKNOWN and order.leaves_qty:
+        text = f"broker answers OrdStatus(39) 8 for {order.life} order: {msg.text}"
+        replies.open_item(ctx, seq, event, "broker_unknown_order", text, order)
     if order.life == life.UNKNOWN:
         _resolve_unknown(ctx, seq, event, order, child, msg)
     if child.status_requests:

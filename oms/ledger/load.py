@@ -32,9 +32,16 @@ class Reader:
         return gateway_connection(self._url, autocommit=True, row_factory=dict_row, application_name="oms reader")
 
     def rows(self, text: str, *values: object) -> Rows:
-        """The rows of one statement; a connection that was lost is made anew once."""
-        if self._connection.closed:
-            self._connection = self._connect()
+        """The rows of one statement; a connection that was lost is made anew once.
+
+        Raises psycopg.OperationalError where the ledger is gone.
+        """
+        try:
+            return self._connection.execute(text.encode(), values).fetchall()
+        except (psycopg.OperationalError, psycopg.InterfaceError):
+            if not self._connection.closed:
+                raise
+        self._connection = self._connect()
         return self._connection.execute(text.encode(), values).fetchall()
 
     def close(self) -> None:

@@ -38,7 +38,10 @@ class Latency:
 
 @dataclass(frozen=True, slots=True)
 class Refusals:
-    """How many requests of a session were refused for one reason; ``by`` is rule, gateway or broker."""
+    """How many requests were refused for one reason; ``by`` is rule, gateway or broker.
+
+    The session is the client's where the gateway refused, and the broker's where the broker did.
+    """
 
     session: str
     by: str
@@ -72,7 +75,7 @@ FROM seconds GROUP BY session, hop ORDER BY session, hop
 # Texts that name the request are put together by leaving out what differs: `ClOrdID(11) X was used` is one reason.
 _REFUSALS = r"""
 WITH recent AS MATERIALIZED (
-    SELECT session, msg_type, order_id, detail FROM journal
+    SELECT session, msg_type, order_id, detail, raw FROM journal
     WHERE seq > (SELECT coalesce(max(seq), 0) FROM journal) - :rows AND kind = 'in' AND detail IS NOT NULL
 ), refused AS (
     SELECT session, 'rule' AS by, detail->'verdict'->>'rule' AS reason FROM recent
@@ -84,6 +87,10 @@ WITH recent AS MATERIALIZED (
     SELECT r.session, 'broker', coalesce(nullif(o.reason, ''), 'no reason given')
     FROM recent r JOIN client_orders o USING (order_id)
     WHERE r.msg_type = '8' AND detail->'transition'->>1 = 'reject'
+    UNION ALL
+    SELECT session, 'broker', 'OrderCancelReject(9): '
+        || coalesce(substring(encode(raw, 'escape') FROM chr(1) || '58=([^' || chr(1) || ']*)'), 'no reason given')
+    FROM recent WHERE msg_type = '9' AND detail->'duplicate' IS NULL
 )
 SELECT session, by, reason, count(*) FROM refused GROUP BY session, by, reason
 ORDER BY count(*) DESC, session, by, reason

@@ -130,6 +130,17 @@ def _parameters(batch: Batch) -> dict[str, Any]:
     }
 
 
+# The plan is made once, over empty tables; it must stay right when they hold millions of rows, so the planner
+# is left no way to reach an order but by its key.
+_SETTINGS = (
+    "synchronous_commit = on",
+    "plan_cache_mode = force_generic_plan",
+    "enable_hashjoin = off",
+    "enable_mergejoin = off",
+    "enable_seqscan = off",
+)
+
+
 class Writer:
     """Commits batches on a connection of its own, as the gateway's role.
 
@@ -150,7 +161,8 @@ class Writer:
         Raises OperatorError where another gateway holds the ledger.
         """
         connection = gateway_connection(self._url, autocommit=True, application_name="oms writer")
-        connection.execute("SET synchronous_commit = on")
+        for setting in _SETTINGS:
+            connection.execute(f"SET {setting}".encode())
         locked = connection.execute("SELECT pg_try_advisory_lock(%s)", (_LOCK,)).fetchone()
         if not locked or not locked[0]:
             connection.close()

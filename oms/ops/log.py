@@ -63,7 +63,8 @@ def configure(settings: Log) -> None:
     remove = structlog.stdlib.ProcessorFormatter.remove_processors_meta
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=[remove, *last]))
     root, ours = logging.getLogger(), logging.getLogger(NAME)
-    for old in list(root.handlers):
+    handler.set_name(NAME)
+    for old in [one for one in root.handlers if one.get_name() == NAME]:
         root.removeHandler(old)
         old.close()
     root.addHandler(handler)

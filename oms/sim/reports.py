@@ -4,7 +4,7 @@ A Report is written in the words of 4.4 (ExecType F, G, H, I); `encode` gives ea
 - 4.2: ExecTransType(20) 0 new, 1 bust, 2 correct, 3 status; ExecType(150) 1 or 2 for what F, G and H say; a status
   reply repeats OrdStatus(39) as ExecType; LastShares(32) and LastPx(31) always; rejects of cancels without the
   reasons that came later.
-- 4.4 and 5.0 SP2: ExecTransType is gone, ExecID is 0 in a status reply (in every version).
+- 4.4 and 5.0 SP2: ExecTransType is gone. ExecID(17) is 0 in a status reply, in every version.
 Pure: no I/O, no clock. Every report that is built here has the fields that the version's dictionary requires.
 """
 
@@ -141,13 +141,12 @@ def _header(report: Report, msg_type: str) -> list[tuple[int, str]]:
 
 
 def _execution(report: Report, version: str) -> str:
-    status_reply = report.exec_type == ORDER_STATUS
     pairs = [
         *_header(report, "8"),
         (37, report.order_id),
         (11, report.cl_ord_id),
         (41, report.orig_cl_ord_id),
-        (17, "0" if status_reply else report.exec_id),
+        (17, report.exec_id),
         (19, report.exec_ref_id),
         (150, _exec_type(report, version)),
         (39, report.ord_status),

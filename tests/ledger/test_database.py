@@ -13,6 +13,7 @@ from oms.errors import OperatorError
 from oms.ledger import database
 from oms.ledger.migrations.draft import difference
 from oms.ledger.schema import APPEND_ONLY, GATEWAY_ROLE, PROJECTIONS, metadata
+from oms.ledger.writer import Writer
 
 pytestmark = pytest.mark.postgres
 
@@ -113,6 +114,24 @@ def test_two_that_migrate_at_the_same_time_wait_for_each_other(empty_postgres_ur
     for thread in threads:
         thread.join(60)
     assert sorted(before) == ["", database.SCHEMA_VERSION]
+
+
+def test_a_gateway_that_writes_is_seen_and_stops_a_migration(empty_postgres_url: str, postgres_url: str) -> None:
+    made = database.engine(postgres_url)
+    writer = Writer(postgres_url)
+    assert not database.is_gateway_running(made)
+    writer.connect()
+    assert database.is_gateway_running(made)
+    other = database.engine(empty_postgres_url)
+    assert not database.is_gateway_running(other)  # a lock on another database of the same server
+    assert database.migrate(postgres_url) == database.SCHEMA_VERSION
+    with psycopg.connect(postgres_url) as connection:
+        connection.execute("DELETE FROM alembic_version")
+    with pytest.raises(OperatorError, match="a gateway is running on this ledger; stop it, then run: oms db migrate"):
+        database.migrate(postgres_url)
+    writer.close()
+    for engine in (made, other):
+        engine.dispose()
 
 
 def test_updated_tables_keep_room_on_their_pages(postgres_url: str) -> None:

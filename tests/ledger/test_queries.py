@@ -219,6 +219,7 @@ def test_only_the_newest_rows_are_read_for_latencies(filled: Engine) -> None:
 
 def test_refusals_are_counted_by_who_refused_and_why(filled: Engine) -> None:
     assert refusals(filled) == [
+        Refusals("BROKER1", "broker", "OrderCancelReject(9): no reason given", 1),
         Refusals("CLIENT1", "gateway", "OrderQty(38): zero is not a quantity", 1),
         Refusals("CLIENT1", "rule", "max_order_qty", 1),
     ]
@@ -237,6 +238,18 @@ def test_refusals_that_name_the_request_count_as_one_reason(postgres_url: str) -
     assert refusals(made) == [
         Refusals("CLIENT1", "gateway", "ClOrdID(11) ... was used already on this trading day", 2)
     ]
+    made.dispose()
+
+
+def test_a_cancel_that_a_broker_refused_is_counted_under_its_words(postgres_url: str) -> None:
+    made = engine(postgres_url)
+    with made.begin() as connection:
+        day = Day(connection)
+        day.row("in", "BROKER1", "9", "35=9|11=C7|58=bad \\ é|102=0|", at(0), detail={"note": "x"})
+        day.row("in", "BROKER1", "9", "35=9|11=C7|58=again|", at(0), detail={"duplicate": True})
+        day.commit(at(1))
+    assert [(one.session, one.by, one.count) for one in refusals(made)] == [("BROKER1", "broker", 1)]
+    assert refusals(made)[0].reason.startswith("OrderCancelReject(9): bad ")
     made.dispose()
 
 

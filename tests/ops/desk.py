@@ -85,7 +85,9 @@ class Desk:
         spec = self.config.sessions[session]
         self._numbers[session] += 1
         kind, _, rest = text.partition("|")
-        head = f"8={spec.begin_string}|9=0|{kind}|34={self._numbers[session]}|49={session}|52=20260302-13:00:00|56=OMS|"
+        head = (
+            f"8={spec.begin_string}|9=0|{kind}|34={self._numbers[session]}|49={session}|52=20260302-13:00:00|56=OMS|"
+        )
         raw = (head + rest).replace("|", "\x01")
         self.inbox.put(Heard(box.IN, session, raw, (), _us(when)))
 

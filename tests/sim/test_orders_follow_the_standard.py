@@ -159,6 +159,7 @@ def test_g1c_a_status_request_for_a_part_filled_order(version: str, line: str) -
     talk = Talk(rule("accept", "{do='part_fill', qty=10}"), version)
     talk.say(order())
     assert talk.say("35=H|11=X|55=IBM|54=1") == [line]
+    assert talk.out[-1][17] == "0"  # a status reply tells of no event
 
 
 def test_j1a_busts_and_corrections_refer_to_the_latest_word_on_the_execution() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -17,17 +18,21 @@ pytestmark = pytest.mark.engine
 @pytest.fixture
 def broker(port: int, tmp_path: Path) -> Iterator[FixPeer]:
     """A listening peer."""
-    peer = FixPeer("acceptor", "4.4", "BROKER", "OMS", port, tmp_path / "broker").start()
-    yield peer
-    peer.stop()
+    with ExitStack() as ended:
+        peer = FixPeer("acceptor", "4.4", "BROKER", "OMS", port, tmp_path / "broker").start()
+        ended.callback(peer.stop)
+        yield peer
 
 
 @pytest.fixture
 def client(broker: FixPeer, port: int, tmp_path: Path) -> Iterator[FixPeer]:
-    """A peer that is logged on to it."""
-    with FixPeer("initiator", "4.4", "OMS", "BROKER", port, tmp_path / "client") as peer:
-        broker.wait_logged_on()
-        yield peer
+    """A peer that is logged on to it. It cuts the line before it stops, which saves the wait for the Logout(5)."""
+    peer = FixPeer("initiator", "4.4", "OMS", "BROKER", port, tmp_path / "client").start()
+    peer.wait_logged_on()
+    broker.wait_logged_on()
+    yield peer
+    peer.disconnect()
+    peer.stop()
 
 
 def test_what_is_sent_is_received_and_expected_by_name_or_number(broker: FixPeer, client: FixPeer) -> None:

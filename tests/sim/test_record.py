@@ -64,6 +64,7 @@ def test_the_brokers_view_nets_busts_and_corrections_and_counts_duplicates_once(
         base | {"report": 4, "exec_id": "E3", "exec_type": "H", "exec_ref_id": "E1", **nothing},
         base | {"report": 5, "exec_id": "E4", "exec_type": "G", "exec_ref_id": "E2", **amended},
         base | {"report": 6, "order_id": "O2", "exec_id": "E5", "exec_type": "F", "stray": True},
+        base | {"report": 7, "exec_id": "E1", "exec_type": "F", "last_qty": "20", "last_px": "10", "duplicate": True},
         {"kind": "order", "order": order},
         *({"kind": "sent", "report": number, "seq": number} for number in (1, 2, 4, 5)),
     ]
@@ -74,7 +75,7 @@ def test_the_brokers_view_nets_busts_and_corrections_and_counts_duplicates_once(
     assert found == [("E1", Decimal(0), Decimal(10), "E3", True), ("E2", Decimal(30), Decimal(9), "E4", True)]
     assert view.by_cl_ord_id["Y"] is view.orders["X"] is view.by_trace["C1/A"]
     assert (view.orders["X"].ord_status, view.orders["X"].order.cum_qty) == ("1", Decimal(30))
-    assert (view.requests, view.reports, view.duplicates, view.unsent, len(view.strays)) == (1, 6, 1, 2, 1)
+    assert (view.requests, view.reports, view.duplicates, view.unsent, len(view.strays)) == (1, 7, 2, 3, 1)
 
 
 def test_a_view_of_a_directory_without_a_record_is_empty(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import pytest
 from oms.sim.broker import BrokerSim
 from oms.sim.client import ClientSim
 from oms.sim.flow import FollowUp, Plan, Terms, generate
-from oms.sim.peer import FixPeer
+from oms.sim.peer import FixPeer, stop_all
 from oms.sim.record import broker_view, client_view, read_lines
 from oms.sim.script import parse_behaviour
 from oms.sim.session import SessionSpec
@@ -26,7 +26,6 @@ pytestmark = pytest.mark.engine
 
 ROOT = Path(__file__).parents[2]
 QUICK = "[market]\ntick_ms = 10\n"
-SLOW_FILLS = rule("accept", "{do='delay', ms=150}", "{do='part_fill', qty=40, px=10}", "fill")
 ORDER = "35=D|11={}|55=IBM|54=1|38=100|40=2|44=10|7001=C1/{}"
 
 
@@ -63,9 +62,10 @@ class House:
         self._open.append(client)
         return client
 
-    def peer(self, direction: str, sender: str, target: str) -> FixPeer:
+    def peer(self, direction: str, sender: str, target: str, **settings: str) -> FixPeer:
         """A scripted counterparty; an initiator is logged on."""
-        peer = FixPeer(direction, "4.4", sender, target, self.port, self.directory / sender).start()
+        directory = self.directory / sender
+        peer = FixPeer(direction, "4.4", sender, target, self.port, directory, settings=settings).start()
         self._open.append(peer)
         if direction == "initiator":
             peer.wait_logged_on()
@@ -73,9 +73,9 @@ class House:
 
     def close(self, *those: BrokerSim | ClientSim | FixPeer) -> None:
         """Stop these, or all."""
-        for one in those or tuple(self._open[::-1]):
-            one.stop()
-            self._open.remove(one)
+        ending = those or tuple(self._open)
+        stop_all(*ending)
+        self._open = [one for one in self._open if one not in ending]
 
     def views_differ(self) -> list[str]:
         """Where the client's and the broker's records disagree, order by order and fill by fill."""
@@ -119,8 +119,8 @@ def test_a_mixed_flow_ends_with_two_views_that_agree_and_no_violation(house: Hou
 
 
 def test_reports_made_while_the_gateway_is_away_reach_it_later_in_order_and_once(house: House) -> None:
-    broker = house.broker(rules=SLOW_FILLS)
-    gateway = house.peer("initiator", "C1", "B1")
+    broker = house.broker(rules=rule("accept", "disconnect", "{do='part_fill', qty=40, px=10}", "fill"))
+    gateway = house.peer("initiator", "C1", "B1", ReconnectInterval="60")
     gateway.send(ORDER.format("A1", "A1"))
     gateway.expect("8", ExecType="0")
     house.close(gateway)
@@ -130,6 +130,20 @@ def test_reports_made_while_the_gateway_is_away_reach_it_later_in_order_and_once
     assert [short(report) for report in reports] == ["F 1 A1 100=40+60 @40*10", "F 2 A1 100=100+0 @60*10"]
     assert broker.wait_for(lambda: broker.queued == 0)
     gateway.expect_nothing()
+
+
+def test_reports_that_had_not_left_when_the_broker_stopped_leave_after_its_restart_as_possible_resends(
+    house: House,
+) -> None:
+    broker = house.broker(rules=rule("accept", "disconnect", "fill"))
+    gateway = house.peer("initiator", "C1", "B1", ReconnectInterval="60")
+    gateway.send(ORDER.format("A1", "A1"))
+    gateway.expect("8", ExecType="0")
+    assert broker.wait_for(lambda: broker.queued == 1)
+    house.close(broker, gateway)
+    house.broker()
+    gateway = house.peer("initiator", "C1", "B1")
+    assert short(gateway.expect("8")) == "F 2 A1 100=100+0 @100*10 again"
 
 
 def test_a_restarted_broker_knows_its_orders_plays_on_and_gives_new_ids(house: House) -> None:
