@@ -6,6 +6,7 @@ The tree::
     ├── OperatorError         the operator acts: bad configuration or command; the message names the remedy
     │   └── ConfigError       a configuration that cannot be started with; carries every Problem found
     ├── PeerError             a counterparty acts: it sent what cannot be taken, and is answered
+    ├── Unsendable            a message of ours that the FIX engine cannot make; it never leaves, and is answered
     ├── JournalFailure        the gateway halts: what happened could not be written down
     └── InvariantBroken       the gateway halts: this should never happen
 
@@ -71,6 +72,10 @@ class ConfigError(OperatorError):
 
 class PeerError(OmsError):
     """A counterparty sent what cannot be taken; the answer to it says so."""
+
+
+class Unsendable(OmsError):
+    """The FIX engine cannot make a message of this text. It never leaves; the core is told."""
 
 
 class JournalFailure(OmsError):

@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 from oms import inbox as box
 from oms.crashpoints import reached
+from oms.errors import Unsendable
 from oms.fix.engine import msg_seq_num
 from oms.inbox import Heard, Inbox, now_us
 from oms.ledger.batch import Send
@@ -153,9 +154,13 @@ class Sender:
         refused = (
             "" if message.msg_type not in "DG" or self.role == "client" or self._may_send() else "trading is off"
         )
-        raw = "" if refused else self._send(self.session, message.text)
+        raw = ""
+        try:
+            raw = "" if refused else self._send(self.session, message.text)
+        except Unsendable as error:
+            refused = str(error)
         reached("after_send")
-        if not raw and self.role == "client":
+        if not raw and not refused and self.role == "client":
             self._behind = True
             return False
         self.cursor = message.seq

@@ -121,6 +121,7 @@ def broker(
     show_default=True,
     help="Seconds without any message after which it cancels what works, waits as long again, and ends.",
 )
+@click.option("--until-stopped", is_flag=True, help="Stay logged on after the last order, until stopped.")
 @click.pass_context
 def client(
     context: click.Context,
@@ -140,6 +141,7 @@ def client(
     rate: float,
     max_in_flight: int,
     idle_timeout: float,
+    until_stopped: bool,
 ) -> None:
     """Run a simulated client: a FIX initiator that replays a file of orders or makes up a seeded flow.
 
@@ -155,7 +157,7 @@ def client(
         )
         spec = SessionSpec(name, "initiator", version, sender or name, target, port, directory, host)
         station = ClientSim(spec, plans, rate=rate, max_in_flight=max_in_flight, idle_seconds=idle_timeout, seed=seed)
-        context.exit(_run(station, as_json))
+        context.exit(_run(station, as_json, until_stopped))
 
 
 @contextmanager
@@ -174,8 +176,8 @@ def _instruments(path: Path | None) -> Mapping[str, Instrument] | None:
 # --- running one ------------------------------------------------------------------------------------------
 
 
-def _run(station: Station, as_json: bool) -> int:
-    """Run until it has finished or a signal comes; returns the exit code."""
+def _run(station: Station, as_json: bool, until_stopped: bool = False) -> int:
+    """Run until it has finished, unless told to stay, or a signal comes; returns the exit code."""
     stopping: list[int] = []
 
     def stop(number: int, frame: FrameType | None) -> None:
@@ -184,7 +186,7 @@ def _run(station: Station, as_json: bool) -> int:
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         station.start()
-        _watch(station, stopping, as_json)
+        _watch(station, stopping, as_json, until_stopped)
         summary = station.stop()
     finally:
         for number, handler in before.items():
@@ -196,7 +198,7 @@ def _run(station: Station, as_json: bool) -> int:
     return 1 if summary.get("violations") or summary["failures"] else 0
 
 
-def _watch(station: Station, stopping: list[int], as_json: bool) -> None:
+def _watch(station: Station, stopping: list[int], as_json: bool, until_stopped: bool) -> None:
     """Show how it goes until it ends: a table on a terminal, JSON lines if asked for, else nothing."""
     console = Console(highlight=False)
     live = Live(console=console, auto_refresh=False, transient=True) if console.is_terminal and not as_json else None
@@ -204,7 +206,7 @@ def _watch(station: Station, stopping: list[int], as_json: bool) -> None:
     if live is not None:
         live.start()
     try:
-        while not stopping and not station.wait(LOOK_SECONDS):
+        while not stopping and not _over(station, until_stopped):
             moment = datetime.now(UTC).timestamp()
             if live is not None:
                 live.update(_table(station.spec.name, _state(station), station.summary()), refresh=True)
@@ -216,8 +218,17 @@ def _watch(station: Station, stopping: list[int], as_json: bool) -> None:
             live.stop()
 
 
+def _over(station: Station, until_stopped: bool) -> bool:
+    """Wait a moment; whether it has finished and may end."""
+    if not until_stopped:
+        return station.wait(LOOK_SECONDS)
+    return station.wait_for(lambda: False, LOOK_SECONDS)
+
+
 def _state(station: Station) -> str:
-    return "logged on" if station.logged_on else "waiting for the other side"
+    if not station.logged_on:
+        return "waiting for the other side"
+    return "finished" if station.finished else "logged on"
 
 
 def _say(values: Mapping[str, Any]) -> None:

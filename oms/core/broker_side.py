@@ -118,6 +118,9 @@ def _apply(ctx: Context, seq: int, event: Event, order: Order, child: Child, msg
         return
     ctx.fx.detail["transition"] = [order.life, happened, after]
     order.life = child.life = after
+    if "unknown_outcome" in order.open_items:
+        text = f"broker reports ExecType(150) {msg.exec_type}"
+        replies.resolve_item(ctx, seq, event, "unknown_outcome", order, text)
     if happened in (life.REPLACE, life.CANCEL):
         _settle_request(ctx, seq, event, order, child, request, happened, msg)
     elif happened == life.RESTATE:

@@ -56,8 +56,15 @@ def session_down(ctx: Context, seq: int, event: Event, msg: SessionDown) -> None
 
 
 def refused(ctx: Context, seq: int, event: Event, msg: Refused) -> None:
-    """The engine turned a message away and answered as the session protocol asks: the record is all."""
+    """The engine turned a message away and answered as the session protocol asks: the record is all.
+
+    But a report of a broker may have told of a fill: that is for a person to look at.
+    """
     ctx.fx.detail["refused"] = msg.reason
+    state = ctx.book.sessions.get(event.session)
+    if msg.msg_type in ("8", "9") and state is not None and state.role == "broker":
+        text = f"{event.session} sent MsgType(35) {msg.msg_type} that the FIX engine refused, a fill may be lost: {msg.reason}"
+        replies.open_item(ctx, seq, event, "report_refused_by_engine", text, None)
 
 
 def not_sent(ctx: Context, seq: int, event: Event, msg: NotSent) -> None:
@@ -171,6 +178,7 @@ def message_reject(ctx: Context, seq: int, event: Event, msg: MessageReject) -> 
         return
     if order.life in (life.ROUTED, life.UNKNOWN):
         ctx.fx.detail["transition"] = [order.life, life.REJECT, life.REJECTED]
+        replies.resolve_item(ctx, seq, event, "unknown_outcome", order, f"broker refused the message: {msg.text}")
         client_side.refuse_order(ctx, seq, event, order, "0", f"broker refused the message: {msg.text}")
     else:
         replies.open_item(ctx, seq, event, "message_rejected", f"{event.session} refused {what}", order)

@@ -17,6 +17,7 @@ from oms.core import tags as t
 SOH = "\x01"
 _NUMBER = re.compile(r"-?\d{1,15}(\.\d{1,10})?")
 _ID_LIMIT = 64
+_EXEC_ID_LIMIT = 400
 _UNSTORABLE = re.compile("[\x00\x1d-\x1f]")  # NUL, and what sets fields apart on the way to the database
 
 _HEADER = frozenset(
@@ -286,8 +287,8 @@ def _new_order(reader: _Reader, body: m.Pairs) -> m.NewOrder:
 
 
 def _cancel(reader: _Reader, body: m.Pairs) -> m.CancelRequest:
-    get = reader.fields.get
-    return m.CancelRequest(get(t.CL_ORD_ID, ""), get(t.ORIG_CL_ORD_ID, ""), body)
+    cl_ord_id = reader.identifier(t.CL_ORD_ID, "ClOrdID")
+    return m.CancelRequest(cl_ord_id, reader.fields.get(t.ORIG_CL_ORD_ID, ""), body, reader.problem)
 
 
 def _replace(reader: _Reader, body: m.Pairs) -> m.ReplaceRequest:
@@ -336,7 +337,7 @@ def _execution_report(
         get(t.ORDER_ID, ""),
         get(t.CL_ORD_ID, ""),
         get(t.ORIG_CL_ORD_ID, ""),
-        get(t.EXEC_ID, ""),
+        _exec_id(reader),
         get(t.EXEC_REF_ID, ""),
         exec_type,
         get(t.ORD_STATUS, ""),
@@ -357,6 +358,15 @@ def _execution_report(
         body,
         reader.problem,
     )
+
+
+def _exec_id(reader: _Reader) -> str:
+    """ExecID(17), '' where it is too long to be a key of the ledger."""
+    text = reader.fields.get(t.EXEC_ID, "")
+    if len(text) <= _EXEC_ID_LIMIT:
+        return text
+    reader.wrong(t.EXEC_ID, "ExecID", f"is longer than {_EXEC_ID_LIMIT} characters", "99")
+    return ""
 
 
 def _price(reader: _Reader, tag: str, name: str) -> Decimal | None:

@@ -22,8 +22,21 @@ from typing import Any, Protocol
 
 import quickfix as fix
 
+from oms.errors import Unsendable
+
 SOH = "\x01"
 ADMIN_TYPES = frozenset("012345A")
+
+# In the engine's log lines: it will not take the message in hand, and sends no Reject(3).
+_COMPLAINTS = (
+    "Invalid message",
+    "is not valid",
+    "MsgSeqNum too low",
+    "Deny connections",
+    "outside of valid logon time",
+    "Session is not enabled for logon",
+    "Required field missing from logon",
+)
 
 
 class EngineListener(Protocol):
@@ -56,7 +69,7 @@ class SessionHandle:
     session_id: str
     logged_on: bool = False
     incoming: deque[str] = field(default_factory=lambda: deque(maxlen=1))  # raw text of the message in hand
-    outgoing: deque[str] = field(default_factory=lambda: deque(maxlen=1))  # raw text that left last
+    outgoing: deque[str] = field(default_factory=lambda: deque(maxlen=8))  # raw texts that left last
     last_number: int = 0  # MsgSeqNum(34) of the last application message handed over
     engine_session: Any = None
     native_id: Any = None
@@ -145,6 +158,15 @@ class _LogFactory(fix.LogFactory):
 
     def destroy(self, log: _Log) -> None:
         """The list above keeps the logs until the engine itself goes."""
+
+
+def _as_left(texts: deque[str], sent: str) -> str:
+    """What left for `sent`: the last text, unless the engine's own thread has sent one since."""
+    kind = sent[: sent.find(SOH) + 1]
+    for raw in reversed(tuple(texts)):
+        if kind in raw[:40] and "\x0143=Y\x01" not in raw[:160]:
+            return raw
+    return texts[-1]
 
 
 def _last(texts: deque[str]) -> str:
@@ -257,6 +279,9 @@ class Engine:
 
         threading.Thread(target=work, name="fix-stop", daemon=True).start()
         finished = done.wait(max(deadline - time.monotonic(), 0.5))
+        while finished and any(handle.sending for handle in self.sessions.values()):
+            finished = time.monotonic() < deadline  # a send under way still holds its session
+            time.sleep(0.001)
         if finished:
             del self._engine  # its end calls back into the factories, which must still be there
         return finished
@@ -275,11 +300,16 @@ class Engine:
         Returns the raw text as it went out, or '' if the session is logged out: then nothing was stored.
         """
         handle = self.sessions[session]
-        # Without the envelope the engine's parser drops all but the first entry of a repeating group.
-        message = fix.Message(f"{handle.head}{text}10=000\x01", *handle.dictionaries, False)
         handle.sending = threading.get_ident()
         try:
-            return handle.outgoing[-1] if handle.engine_session.send(message) else ""
+            if not handle.logged_on:  # asked again under the session's lock; after `stop` there is no session
+                return ""
+            # Without the envelope the engine's parser drops all but the first entry of a repeating group.
+            message = fix.Message(f"{handle.head}{text}10=000\x01", *handle.dictionaries, False)
+            return _as_left(handle.outgoing, text) if handle.engine_session.send(message) else ""
+        except (fix.FIXException, TypeError, UnicodeError) as error:
+            first_line = str(error).partition("\n")[0]
+            raise Unsendable(f"the FIX engine cannot make this message: {first_line}") from error
         finally:
             handle.sending = 0
 
@@ -414,8 +444,9 @@ class Engine:
             if handle is None and "Session not found" in text:
                 _, _, raw = text.partition(": ")
                 self._listener.refused("", raw, "no such session: check BeginString(8) and the CompIDs")
-            elif handle is not None and ("Invalid message" in text or "Message is not valid" in text):
-                self._listener.refused(handle.name, _last(handle.incoming), text)
+            elif handle is not None and (not text.strip() or any(words in text for words in _COMPLAINTS)):
+                reason = text.strip() or "a field that every message must have is missing"
+                self._listener.refused(handle.name, _last(handle.incoming), reason)
                 handle.incoming.clear()
         except Exception as error:
             self._listener.failed(handle.name if handle else "", "", error)

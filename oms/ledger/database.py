@@ -10,7 +10,7 @@ URLs are `postgresql://...`; every connection speaks UTC.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from oms.ledger.schema import APPEND_ONLY, GATEWAY_ROLE, PROJECTIONS, metadata
 
 SCHEMA_VERSION = "0001"  # the newest file of migrations/versions; a test holds the two together
 OLDEST_POSTGRES = 14
+EMBEDDED = "postgres"  # its directory in the state directory
 DATABASE_NAME = "oms"  # of the embedded server
 GATEWAY_LOCK = 0x6F6D7331  # advisory lock that a running gateway's writer holds; fits in 32 bits
 MIGRATION_LOCK = 0x6F6D74  # advisory lock: one migration at a time
@@ -38,12 +39,11 @@ REFUSE_FUNCTION = "oms_refuse_change"
 def connect(url: str, *, role: str | None = None, **options: Any) -> psycopg.Connection[Any]:
     """A psycopg connection in UTC, working as ``role`` where one is given. Raises psycopg.Error."""
     plain = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
-    connection = psycopg.connect(plain, **{"connect_timeout": CONNECT_SECONDS, **options})
-    try:
+    with ExitStack() as unless_ready:
+        connection = psycopg.connect(plain, **{"connect_timeout": CONNECT_SECONDS, **options})
+        unless_ready.callback(connection.close)
         _prepare_session(connection, role=role, read_only=False)
-    except BaseException:
-        connection.close()
-        raise
+        unless_ready.pop_all()
     return connection
 
 
@@ -88,7 +88,7 @@ def open_database(config: Config, *, create: bool = True) -> Iterator[str]:
     if config.database.url is not None:
         yield config.database.url
         return
-    data = config.gateway.state_dir / "postgres"
+    data = config.gateway.state_dir / EMBEDDED
     if not create and not _exists(data / "PG_VERSION"):
         raise OperatorError(
             f"there is no ledger in {data} yet; start the gateway once: oms run --config {config.path}"
@@ -96,6 +96,16 @@ def open_database(config: Config, *, create: bool = True) -> Iterator[str]:
     with EmbeddedPostgres(data) as server:
         _ensure_database(server.url("postgres"))
         yield server.url(DATABASE_NAME)
+
+
+def revive_database(config: Config) -> None:
+    """Starts the embedded server again if it died under the block of `open_database`; its URL stays the same.
+
+    Does nothing where it runs, or where a server of the operator's is configured. Raises OperatorError.
+    """
+    if config.database.url is None:
+        with EmbeddedPostgres(config.gateway.state_dir / EMBEDDED):
+            pass  # not stopped at the end: the block of `open_database` uses it too
 
 
 def owner_url(config: Config, url: str) -> str:

@@ -24,7 +24,7 @@ import subprocess
 import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from time import monotonic
 from typing import IO, TYPE_CHECKING, NamedTuple
@@ -80,15 +80,12 @@ class EmbeddedPostgres:
             return
         try:
             self.data.parent.mkdir(parents=True, exist_ok=True)
-            with self._turn():
-                in_use = self._lock_file("use").open("ab")
+            with self._turn(), ExitStack() as unless_up:
+                in_use = unless_up.enter_context(self._lock_file("use").open("ab"))
                 fcntl.flock(in_use, fcntl.LOCK_SH)
-                try:
-                    if self._settled() is None:
-                        self._bring_up()
-                except BaseException:
-                    in_use.close()
-                    raise
+                if self._settled() is None:
+                    self._bring_up()
+                unless_up.pop_all()
         except OSError as error:
             raise self._unusable(error) from error
         self._in_use = in_use

@@ -15,6 +15,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 import psycopg
+from psycopg.errors import error_from_result
+from psycopg.pq import ConnStatus, ExecStatus
 from sqlalchemy import Table
 from sqlalchemy.dialects import postgresql
 
@@ -66,30 +68,41 @@ def _update(table: Table, columns: tuple[str, ...], parameter: str) -> str:
     return f"UPDATE {table.name} SET {sets} FROM ({given}) AS given WHERE {table.name}.{key} = given.{key}"
 
 
+# The statement's parameters, in order: one text of rows per table, then the batch's own columns.
+_PARAMETERS = (
+    "journal", "sends", "fills", "new_orders", "changed_orders", "new_children", "changed_children", "requests",
+    "positions", "opened", "resolved", "batch", "first_seq", "last_seq", "prev_hash", "hash", "committed_at",
+)  # fmt: skip
+_NAME = b"oms_commit"
+
+
 def _commit_statement() -> bytes:
     """One statement for the whole batch.
 
     A transaction of one statement costs one exchange with the server; while it runs the process's other
     threads work, and every further exchange would have to wait for its turn at the interpreter again.
     """
-    names, given = _given(schema.journal, _JOURNAL_COLUMNS, "%(journal)s")
+    at = {name: f"${number}::text" for number, name in enumerate(_PARAMETERS, 1)}
+    batch = f"{at['batch']}::bigint"
+    names, given = _given(schema.journal, _JOURNAL_COLUMNS, at["journal"])
     parts = {
-        "journal_rows": f"INSERT INTO journal (batch, {names}) SELECT %(batch)s, {names} FROM ({given}) AS given",
-        "sends_rows": _insert(schema.sends, Send._fields, "%(sends)s"),
-        "fills_rows": _insert(schema.fills, rows.FILL_COLUMNS, "%(fills)s"),
-        "new_orders": _insert(schema.client_orders, rows.ORDER_COLUMNS, "%(new_orders)s"),
-        "changed_orders": _update(schema.client_orders, rows.ORDER_CHANGES, "%(changed_orders)s"),
-        "new_children": _insert(schema.child_orders, rows.CHILD_COLUMNS, "%(new_children)s"),
-        "changed_children": _update(schema.child_orders, rows.CHILD_CHANGES, "%(changed_children)s"),
-        "requests_rows": _insert(schema.requests, rows.REQUEST_COLUMNS, "%(requests)s", "seq"),
-        "positions": _insert(schema.session_positions, Position._fields, "%(positions)s", "session"),
-        "opened": _insert(schema.exception_items, Item.FIELDS, "%(opened)s"),
-        "resolved": _update(schema.exception_items, _ITEM_CHANGES, "%(resolved)s"),
+        "journal_rows": f"INSERT INTO journal (batch, {names}) SELECT {batch}, {names} FROM ({given}) AS given",
+        "sends_rows": _insert(schema.sends, Send._fields, at["sends"]),
+        "fills_rows": _insert(schema.fills, rows.FILL_COLUMNS, at["fills"]),
+        "orders_new": _insert(schema.client_orders, rows.ORDER_COLUMNS, at["new_orders"]),
+        "orders_changed": _update(schema.client_orders, rows.ORDER_CHANGES, at["changed_orders"]),
+        "children_new": _insert(schema.child_orders, rows.CHILD_COLUMNS, at["new_children"]),
+        "children_changed": _update(schema.child_orders, rows.CHILD_CHANGES, at["changed_children"]),
+        "requests_rows": _insert(schema.requests, rows.REQUEST_COLUMNS, at["requests"], "seq"),
+        "positions_rows": _insert(schema.session_positions, Position._fields, at["positions"], "session"),
+        "items_opened": _insert(schema.exception_items, Item.FIELDS, at["opened"]),
+        "items_resolved": _update(schema.exception_items, _ITEM_CHANGES, at["resolved"]),
     }
     ctes = ", ".join(f"{name} AS ({part})" for name, part in parts.items())
     return (
-        f"WITH {ctes} INSERT INTO batches (batch, first_seq, last_seq, prev_hash, hash, committed_at) VALUES"
-        " (%(batch)s, %(first_seq)s, %(last_seq)s, %(prev_hash)s, %(hash)s, %(committed_at)s)"
+        f"WITH {ctes} INSERT INTO batches (batch, first_seq, last_seq, prev_hash, hash, committed_at)"
+        f" VALUES ({batch}, {at['first_seq']}::bigint, {at['last_seq']}::bigint, decode({at['prev_hash']}, 'hex'),"
+        f" decode({at['hash']}, 'hex'), {at['committed_at']}::timestamptz)"
     ).encode()
 
 
@@ -113,7 +126,7 @@ def _texts(values: Iterable[object]) -> rows.Row:
     return tuple([rows.text(value) for value in values])
 
 
-def _parameters(batch: Batch) -> dict[str, Any]:
+def _parameters(batch: Batch) -> dict[str, str]:
     opened = [item for item in batch.items if item.state == "open"]
     resolved = [item for item in batch.items if item.state != "open"]
     return {
@@ -169,6 +182,10 @@ class Writer:
             raise OperatorError(
                 "another gateway is running on this ledger; stop it first (`oms sessions list` shows its sessions)"
             )
+        # Prepared and run through libpq itself: one call per commit, without a look at the statement's text.
+        prepared = connection.pgconn.prepare(_NAME, self._statement)
+        if prepared.status != ExecStatus.COMMAND_OK:
+            raise error_from_result(prepared)
         self._connection = connection
 
     def read_head(self) -> tuple[int, int]:
@@ -200,19 +217,27 @@ class Writer:
         last_seq = batch.journal[-1].seq if batch.journal else self._last_seq
         values = _parameters(batch) | {
             "journal": journal,
-            "batch": batch.number,
-            "first_seq": first_seq,
-            "last_seq": last_seq,
-            "prev_hash": self._prev_hash,
-            "hash": digest,
-            "committed_at": committed_at,
+            "batch": str(batch.number),
+            "first_seq": str(first_seq),
+            "last_seq": str(last_seq),
+            "prev_hash": self._prev_hash.hex(),
+            "hash": digest.hex(),
+            "committed_at": str(committed_at),
         }
         try:
-            self._open.execute(self._statement, values, prepare=True)
+            self._execute([values[name].encode("utf-8", "backslashreplace") for name in _PARAMETERS])
         except (psycopg.IntegrityError, psycopg.DataError, psycopg.ProgrammingError) as error:
             raise JournalFailure(f"the ledger refuses batch {batch.number}: {error}") from error
         self._last_batch, self._prev_hash, self._last_seq = batch.number, digest, last_seq
         return committed_at
+
+    def _execute(self, values: list[bytes]) -> None:
+        connection = self._open.pgconn
+        result = connection.exec_prepared(_NAME, values)
+        if result.status != ExecStatus.COMMAND_OK:
+            if connection.status != ConnStatus.OK:
+                raise psycopg.OperationalError(connection.error_message.decode("utf-8", "replace"))
+            raise error_from_result(result)
 
     def settle(self, batch: Batch) -> datetime:
         """After a lost connection: reconnect, see whether the batch is there, write it only if it is not."""

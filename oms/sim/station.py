@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from oms.errors import OperatorError
+from oms.errors import OperatorError, Unsendable
 from oms.fix.engine import msg_seq_num
 from oms.sim.record import Line, Record, read_lines, to_json
 from oms.sim.session import FixSession, SessionSpec
@@ -191,13 +191,19 @@ class Station(ABC):
 
     def _send(self, out: Outgoing) -> bool:
         # Outside the lock: the engine's threads hold the session's own lock when they ask for ours.
-        raw = ""
-        if out.text:
-            raw = self._session.send(out.text)
-        else:
-            self._session.disconnect()
+        raw, unsendable = "", ""
+        try:
+            if out.text:
+                raw = self._session.send(out.text)
+            else:
+                self._session.disconnect()
+        except Unsendable as error:
+            unsendable = str(error)
         with self.changed:
-            if raw or not out.text:
+            if unsendable:
+                self.failures.append(unsendable)
+                self._write("failure", raw=out.text, reason=unsendable)
+            if raw or unsendable or not out.text:
                 self._sent(out, msg_seq_num(raw))
             else:
                 self._not_sent(out)

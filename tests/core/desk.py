@@ -53,7 +53,9 @@ class Desk(Driver):
 
     # -- clients -------------------------------------------------------------------------------------------
 
-    def new(self, cl_ord_id: str, qty: object = 100, px: object = 10, client: str = CLIENT, **more: Any) -> list[Sent]:
+    def new(
+        self, cl_ord_id: str, qty: object = 100, px: object = 10, client: str = CLIENT, **more: Any
+    ) -> list[Sent]:
         return self.event(client, new_order(cl_ord_id, qty, px, **more))
 
     def cancel(self, cl_ord_id: str, orig: str, client: str = CLIENT, **more: Any) -> list[Sent]:
@@ -63,7 +65,13 @@ class Desk(Driver):
     def replace(
         self, cl_ord_id: str, orig: str, qty: object = 100, px: object = 10, client: str = CLIENT, **more: Any
     ) -> list[Sent]:
-        given: dict[str, Any] = {"symbol": "IBM", "side": "1", "ord_type": "2", "stop_px": None, "problem": None} | more
+        given: dict[str, Any] = {
+            "symbol": "IBM",
+            "side": "1",
+            "ord_type": "2",
+            "stop_px": None,
+            "problem": None,
+        } | more
         extra = given.pop("extra", ())
         body = body_of(
             Symbol=given["symbol"], Side=given["side"], OrderQty=qty, OrdType=given["ord_type"], Price=px,
@@ -134,7 +142,9 @@ class Desk(Driver):
     def correct(self, about: str, ref: str, qty: object, px: object, **more: Any) -> list[Sent]:
         return self.report(about, "G", exec_ref_id=ref, last_qty=qty, last_px=px, **more)
 
-    def refuse(self, about: str, reason: str = "0", text: str = "", broker: str = BROKER, orig: str = "") -> list[Sent]:
+    def refuse(
+        self, about: str, reason: str = "0", text: str = "", broker: str = BROKER, orig: str = ""
+    ) -> list[Sent]:
         """OrderCancelReject(9) of a request."""
         order = self.book.by_client_id.get((CLIENT, about))
         known = order.to_broker if order else {}

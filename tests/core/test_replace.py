@@ -286,4 +286,6 @@ def test_fields_of_the_replace_that_are_not_interpreted_pass_through_in_order(de
     extra = (("453", "1"), ("448", "P1"), (TAGS["Text"], "careful"))
     desk.replace("R1", "A1", 80, extra=extra)
     assert desk.raw[-1].body[-3:] == extra
-    assert dict(desk.raw[-1].defaults)["38"] == "100"  # only for a broker that must have it where the client gave none
+    assert (
+        dict(desk.raw[-1].defaults)["38"] == "100"
+    )  # only for a broker that must have it where the client gave none

@@ -161,7 +161,12 @@ ORDERS: list[tuple[dict[str, Any], str, str, dict[str, Any]]] = [
     ({"account": ""}, "15", "known_account: Account(1) absent is not known", {"Account": None}),
     ({"side": "Z"}, "99", "complete_terms: Side(54) Z is not known", {"Side": "Z"}),
     ({"px": None}, "99", "complete_terms: OrdType(40) 2 needs Price(44)", {"Price": None}),
-    ({"qty": 150, "symbol": "LOTS"}, "13", "lot_size: OrderQty(38) 150 in lots of 100", {"Symbol": "LOTS", "qty": 150}),
+    (
+        {"qty": 150, "symbol": "LOTS"},
+        "13",
+        "lot_size: OrderQty(38) 150 in lots of 100",
+        {"Symbol": "LOTS", "qty": 150},
+    ),
     ({"px": "10.005"}, "99", "tick_size: Price(44) 10.005 is not a multiple of 0.01", {"Price": "10.005"}),
     ({"px": "0.5"}, "3", "price_bounds: Price(44) 0.5 is below 1", {"Price": "0.5"}),
     ({"qty": 200000}, "3", "max_order_qty: OrderQty(38) 200000 exceeds 100000 (limits)", {"qty": 200000}),
@@ -213,7 +218,12 @@ def test_an_order_without_any_limit_is_refused() -> None:
 
 @pytest.mark.parametrize(
     "terms",
-    [TERMS._replace(instruments={}), TERMS._replace(accounts={}), TERMS._replace(routes=()), TERMS._replace(limits=())],
+    [
+        TERMS._replace(instruments={}),
+        TERMS._replace(accounts={}),
+        TERMS._replace(routes=()),
+        TERMS._replace(limits=()),
+    ],
 )
 def test_a_configuration_without_a_part_refuses_every_order(terms: Terms) -> None:
     assert [(one.session, one.fields["ExecType"]) for one in Desk(terms).new("A1")] == [("CLIENT1", "8")]

@@ -14,7 +14,9 @@ from tests.core.terms import ANY, BROKERS, EVERY_TIF, TERMS
 
 ORDER = Routable("CLIENT1", "FUND1", "IBM", "N", "2", "0", "", frozenset({"55", "38"}))
 UP = {BROKER, BROKER2}
-ALLOWED = frozenset(TAGS[name] for name in ("Account", "Symbol", "Side", "OrderQty", "OrdType", "Price", "TimeInForce"))
+ALLOWED = frozenset(
+    TAGS[name] for name in ("Account", "Symbol", "Side", "OrderQty", "OrdType", "Price", "TimeInForce")
+)
 
 
 def rule(name: str, broker: str = BROKER, *fallbacks: str, **fields: tuple[str, ...]) -> RouteRule:

@@ -45,7 +45,9 @@ def order_in(state: str, cum: int, requests: list[tuple[str, str]]) -> o.Order:
     )  # fmt: skip
     for number, (kind, request_state) in enumerate(requests):
         order.requests.append(
-            o.Request(number, "CLIENT1", order.trade_date, kind, f"R{number}", "A1", "O1", f"C{number}", request_state)
+            o.Request(
+                number, "CLIENT1", order.trade_date, kind, f"R{number}", "A1", "O1", f"C{number}", request_state
+            )
         )
     return order
 

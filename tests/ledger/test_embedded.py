@@ -16,7 +16,10 @@ import psutil
 import psycopg
 import pytest
 
+from oms.config.load import load
+from oms.config.templates import write_demo
 from oms.errors import OperatorError
+from oms.ledger import database
 from oms.ledger.embedded import EmbeddedPostgres
 
 pytestmark = pytest.mark.postgres
@@ -150,6 +153,24 @@ def test_after_kill_9_of_the_server_and_its_user_the_next_start_recovers(data: P
     other.communicate()
     with server:
         assert kept(server) == 43
+
+
+def test_a_server_that_died_is_revived_at_the_same_url(directory: Path) -> None:
+    config = load(write_demo(directory, client_port=5201, broker_ports=(5301, 5302), trading="off"))
+    with database.open_database(config) as url:
+        server = EmbeddedPostgres(directory / "state" / "postgres")
+        died = server.postmaster()
+        assert died is not None
+        os.kill(died.pid, signal.SIGKILL)
+        database.revive_database(config)
+        revived = server.postmaster()
+        assert revived is not None
+        assert revived.pid != died.pid
+        with psycopg.connect(url) as connection:
+            assert connection.info.dbname == "oms"
+        database.revive_database(config)
+        assert server.postmaster() == revived
+    assert server.postmaster() is None
 
 
 def test_a_process_number_that_a_stranger_was_given_is_no_server(data: Path) -> None:

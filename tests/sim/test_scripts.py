@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from oms.errors import OperatorError
-from oms.sim.script import parse_behaviour, read_behaviour
+from oms.sim.script import TAKES, StepName, parse_behaviour, read_behaviour
 from tests.sim.talk import Talk, cancel, order, replace, rule
 
 
@@ -148,3 +150,10 @@ def test_a_file_that_is_not_there_or_not_text_is_told_so(tmp_path: Path) -> None
     (tmp_path / "b.toml").write_bytes(b"\xff\xfe")
     with pytest.raises(OperatorError, match="is not UTF-8 text"):
         read_behaviour(tmp_path / "b.toml")
+
+
+def test_the_page_lists_every_step_with_its_parameters() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "simulators.md").read_text()
+    rows = [line.split("|") for line in page.splitlines() if line.startswith("| `")]
+    listed = {row[1].strip(" `"): set(re.findall("`([a-z_]+)`", row[2])) for row in rows if len(row) == 5}
+    assert listed == {name: set(TAKES.get(name, ())) for name in get_args(StepName)}
