@@ -10,10 +10,12 @@ Threads: `put`, `find` and `sent_cl_ord_id` from the core thread; the rest in th
 from __future__ import annotations
 
 import queue
+import sys
 import threading
 import time
 from collections.abc import Callable
 from datetime import datetime
+from typing import TypeVar
 
 import structlog
 
@@ -29,6 +31,8 @@ from oms.outbox import Message, Outbox, cl_ord_id_of
 log = structlog.get_logger("oms.ledger")
 
 _RETRY_SECONDS = (0.1, 0.2, 0.5, 1.0, 2.0)
+_LOOK_SECONDS = 0.5  # how often who waits for room looks whether the committer still lives
+T = TypeVar("T")
 
 
 class Committer:
@@ -49,32 +53,61 @@ class Committer:
         self._committed = committed
         self._queue: queue.Queue[tuple[Batch, list[Message]] | None] = queue.Queue(maxsize=1)
         self._stopping = threading.Event()
+        self._dead: BaseException | None = None
         self.outage = ""
         self.thread = threading.Thread(target=self._run, name="committer", daemon=True)
 
     def put(self, batch: Batch, messages: list[Message]) -> None:
-        """Queue a batch; blocks while one waits already."""
-        self._queue.put((batch, messages))
+        """Queue a batch; blocks while one waits already. JournalFailure once the committer has failed."""
+        while True:
+            self._raise_if_dead()
+            try:
+                self._queue.put((batch, messages), timeout=_LOOK_SECONDS)
+            except queue.Full:
+                continue
+            return
 
     def find(self, wanted: Wanted) -> list[Order]:
         """Orders by an id that memory does not know, after everything under way is committed."""
-        self._queue.join()
         if wanted.kind == "client":
-            return self._reader.order_by_client_id(wanted.session, wanted.ids)
-        return self._reader.order_by_broker_id(wanted.session, wanted.ids, wanted.broker_order_id)
+            return self._read(lambda: self._reader.order_by_client_id(wanted.session, wanted.ids))
+        ids, order_id = wanted.ids, wanted.broker_order_id
+        return self._read(lambda: self._reader.order_by_broker_id(wanted.session, ids, order_id))
 
     def sent_cl_ord_id(self, session: str, number: int) -> tuple[str, str]:
         """MsgType(35) and ClOrdID(11) of what was sent to a session under a MsgSeqNum(34)."""
-        self._queue.join()
-        found = self._reader.sent_message(session, number)
+        recent = self._outbox.senders[session].sent(number)
+        if recent is not None:
+            return recent.msg_type, cl_ord_id_of(recent.text)
+        found = self._read(lambda: self._reader.sent_message(session, number))
         if not found:
             return "", ""
         return found[0]["msg_type"], cl_ord_id_of(bytes(found[0]["raw"]).decode("utf-8", "surrogateescape"))
 
+    def _read(self, ask: Callable[[], T]) -> T:
+        """An answer of the ledger, after everything under way is committed; waits for a ledger that is gone."""
+        while True:
+            self._queue.join()
+            self._raise_if_dead()
+            try:
+                return ask()
+            except CONNECTION_LOST as error:
+                if self._stopping.wait(_LOOK_SECONDS):
+                    raise JournalFailure(f"the ledger did not come back before the stop: {error}") from error
+
+    def _raise_if_dead(self) -> None:
+        if self._dead is not None:
+            raise JournalFailure(f"the committer stopped: {self._dead}") from self._dead
+
+    def wait_no_more(self) -> None:
+        """A stop is under way: a ledger that is gone is not waited for. From any thread."""
+        self._stopping.set()
+
     def stop(self) -> None:
         """Commit what is queued, then end."""
         self._stopping.set()
-        self._queue.put(None)
+        if self._dead is None:
+            self._queue.put(None)
         self.thread.join()
 
     def statistics(self) -> dict[str, int]:
@@ -92,9 +125,21 @@ class Committer:
                 self._committed(entry[0], committed_at, time.perf_counter() - started)
                 self._queue.task_done()
             done = True
+        except JournalFailure as error:
+            self._die(error)
+            done = True
         finally:
             if not done:
-                self._failed(JournalFailure("the committer stopped"))
+                self._die(sys.exception() or JournalFailure("the committer ended"))
+
+    def _die(self, error: BaseException) -> None:
+        """Nothing is committed any more: release who waits, and halt the house."""
+        self._dead = error
+        self._queue.task_done()
+        while not self._queue.empty():
+            self._queue.get_nowait()
+            self._queue.task_done()
+        self._failed(error)
 
     def _commit(self, batch: Batch) -> datetime:
         try:

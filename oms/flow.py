@@ -110,15 +110,20 @@ class Flow:
         self._core.book.evict(_FINISHED_KEPT)
         return len(heard)
 
-    def begin(self, first: JournalRow, settled: list[Send]) -> None:
-        """The first batch of a run: the configuration, and what recovery found of messages sent."""
+    def begin(self, first: JournalRow, settled: list[Send], never_left: list[Heard]) -> None:
+        """The first batch of a run: the configuration, and what recovery found of messages sent or not."""
         batch = Batch(self._next_batch)
         batch.journal.append(first)
         batch.sends = settled
         self._dirty.update(self._core.book.sessions)
-        self._rows(batch, Effects(), self._core.book.next_seq)
+        first_seq = self._core.book.next_seq
+        fx = self._core.new_batch()
+        messages: list[Message] = []
+        for heard in never_left:
+            self._one(heard, batch, fx, messages)
+        self._rows(batch, fx, first_seq)
         self._next_batch += 1
-        self._ledger.put(batch, [])
+        self._ledger.put(batch, messages)
 
     def flush(self) -> None:
         """Write what the outbox told last, without waiting for more."""
@@ -193,7 +198,8 @@ class Flow:
         if heard.kind == box.FAILED:
             text = f"the gateway could not read this message: {values[0]}"
             return m.Unreadable(clean(msg_type(heard.raw)), "", text), "refused", {"matter": [text]}, number
-        return m.Refused(values[0]), "refused", {"matter": values}, number
+        values.append(clean(msg_type(heard.raw)))
+        return m.Refused(*values), "refused", {"matter": values}, number
 
     def _inbound(
         self,

@@ -66,6 +66,15 @@ class Inbox:
         if not self._ready.is_set():
             self._ready.set()
 
+    def follow(self, heard: Heard) -> None:
+        """Queue what became of a session behind what it sent before; never blocks.
+
+        A logon that sets the numbers back must not overtake messages with the numbers of before.
+        """
+        self._queues[heard.session].append(heard)
+        if not self._ready.is_set():
+            self._ready.set()
+
     def wake(self) -> None:
         """Let `take` return now."""
         self._ready.set()

@@ -28,6 +28,7 @@ from oms.ledger.writer import CONNECTION_LOST
 
 _CHUNK = 500
 _QUEUE_LIMIT = 5000
+_IN_FLIGHT_SECONDS = 0.2
 _LEDGER_PAUSE = 0.5  # seconds until a ledger that is gone is asked again
 
 
@@ -70,6 +71,8 @@ class Sender:
         self._window = window
         self._may_send = may_send
         self._queue: deque[Message] = deque()
+        self._recent: deque[tuple[int, Message]] = deque(maxlen=_QUEUE_LIMIT)
+        self._in_flight = threading.Lock()
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._up = False
@@ -100,6 +103,15 @@ class Sender:
         """End the thread after the message in hand."""
         self._ended.set()
         self._wake.set()
+
+    def sent(self, number: int) -> Message | None:
+        """What left lately under a MsgSeqNum(34), None if the ledger knows it by now.
+
+        An answer may be here before `send` has returned: it is waited for, but not if the line is stuck.
+        """
+        if self._in_flight.acquire(timeout=_IN_FLIGHT_SECONDS):
+            self._in_flight.release()
+        return next((message for sent, message in reversed(list(self._recent)) if sent == number), None)
 
     def statistics(self) -> dict[str, int]:
         """Messages waiting here, and whether the session is behind the ledger."""
@@ -154,11 +166,15 @@ class Sender:
         refused = (
             "" if message.msg_type not in "DG" or self.role == "client" or self._may_send() else "trading is off"
         )
-        raw = ""
-        try:
-            raw = "" if refused else self._send(self.session, message.text)
-        except Unsendable as error:
-            refused = str(error)
+        raw, number = "", 0
+        with self._in_flight:
+            try:
+                raw = "" if refused else self._send(self.session, message.text)
+            except Unsendable as error:
+                refused = str(error)
+            if raw:
+                number = msg_seq_num(raw)
+                self._recent.append((number, message))
         reached("after_send")
         if not raw and not refused and self.role == "client":
             self._behind = True
@@ -166,7 +182,7 @@ class Sender:
         self.cursor = message.seq
         now = datetime.now(UTC)
         if raw:
-            notes.append(Send(message.seq, self.session, "sent", msg_seq_num(raw), now, None))
+            notes.append(Send(message.seq, self.session, "sent", number, now, None))
             return True
         self._refuse(message, refused or f"{self.session} is logged out", notes)
         return True

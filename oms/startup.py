@@ -3,7 +3,7 @@
     1 the end of the journal is verified (hash of the last batch)
     2 live orders, today's duplicate keys and session positions come back into memory
     3 messages whose sending is uncertain are looked for in the sessions' own stores: found, the protocol will
-      deliver them; not found, they never left, and the outbox decides
+      deliver them; not found, they never left: the outbox decides, or the core is told with the first batch
     4 every session expects what follows the last message committed, so that what was read and lost comes again
 
 Deterministic; each step can be repeated. Nothing is sent here.
@@ -16,6 +16,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from oms import inbox as box
 from oms.config.load import Config
 from oms.config.sessions import SessionSpec
 from oms.core.book import Book, SessionState
@@ -23,9 +24,11 @@ from oms.errors import JournalFailure
 from oms.fix.decode import split
 from oms.fix.engine import ADMIN_TYPES, Engine
 from oms.fix.store import Stored, stored_messages
+from oms.inbox import Heard, now_us
 from oms.ledger.batch import Send
 from oms.ledger.chain import GENESIS, JournalRow, batch_hash
 from oms.ledger.load import Reader
+from oms.outbox import cl_ord_id_of
 
 _UNSETTLED_LIMIT = 100_000
 _SESSION_FIELDS = frozenset({"8", "9", "34", "43", "49", "52", "56", "97", "122", "10", "1128"})
@@ -38,6 +41,7 @@ class Recovered(NamedTuple):
     last_batch: int
     last_seq: int
     settled: list[Send]
+    never_left: list[Heard]
     out_positions: dict[str, tuple[int, int]]
     poison: frozenset[tuple[str, int]]
 
@@ -56,16 +60,19 @@ def recover(config: Config, reader: Reader, book: Book, today: date) -> Recovere
     for order in orders:
         book.add(order)
     settled: list[Send] = []
+    never_left: list[Heard] = []
     out_positions: dict[str, tuple[int, int]] = {}
     for name, spec in config.sessions.items():
         row = positions.get(name)
         cursor, number = (row["out_seq"], row["out_msg_seq_num"]) if row else (0, 0)
-        found = settle_session(reader, spec, cursor, number)
+        found, passed_over = settle_session(reader, spec, cursor, number)
         settled += found
+        never_left += passed_over
         if found:
             cursor, number = found[-1].seq, found[-1].msg_seq_num or number
         out_positions[name] = (cursor, number)
-    return Recovered(len(orders), last_batch, last_seq, settled, out_positions, read_poison(config.gateway.state_dir))
+    poison = read_poison(config.gateway.state_dir)
+    return Recovered(len(orders), last_batch, last_seq, settled, never_left, out_positions, poison)
 
 
 def verify_tail(reader: Reader) -> tuple[int, int]:
@@ -89,37 +96,46 @@ def verify_tail(reader: Reader) -> tuple[int, int]:
     return head["batch"], head["last_seq"]
 
 
-def settle_session(reader: Reader, spec: SessionSpec, cursor: int, number: int) -> list[Send]:
-    """Which of the messages after `cursor` are in the session's store, in order.
+def settle_session(reader: Reader, spec: SessionSpec, cursor: int, number: int) -> tuple[list[Send], list[Heard]]:
+    """What became of the messages after `cursor`, as far as the session's store tells, in order.
 
-    A session sends in the order of the journal, so the search stops at the first that is not there. Compared
-    are the messages' own fields, whatever order the engine wrote them in.
+    A session sends in the order of the journal. Messages after the last one found are left to the outbox. One
+    before it that is not there was refused because its broker was logged out, and the core was not yet told:
+    it comes back as what the core has to hear. Compared are the messages' own fields, whatever order the engine
+    wrote them in.
     """
     rows = reader.outgoing(spec.name, cursor, _UNSETTLED_LIMIT)
     if not rows:
-        return []
-    stored = [one for one in stored_messages(spec.store_path / spec.store_prefix, number) if _application(one)]
+        return [], []
+    at: dict[tuple[tuple[str, str], ...], int] = {}
+    for one in stored_messages(spec.store_path / spec.store_prefix, number):
+        if _application(one):
+            at.setdefault(_own_fields(one.raw), one.msg_seq_num)
+    texts = [bytes(row["raw"]).decode("utf-8", "surrogateescape") for row in rows]
+    numbers = [at.get(_own_fields(text)) for text in texts]
+    last = max((place for place, found in enumerate(numbers) if found is not None), default=-1)
+    now = datetime.now(UTC)
     settled: list[Send] = []
-    at = 0
-    for row in rows:
-        wanted = _own_fields(bytes(row["raw"]).decode("utf-8", "surrogateescape"))
-        while at < len(stored) and _own_fields(stored[at].raw) != wanted:
-            at += 1
-        if at == len(stored):
-            break
-        settled.append(
-            Send(row["seq"], spec.name, "stored", stored[at].msg_seq_num, datetime.now(UTC), "found in the store")
-        )
-        at += 1
-    return settled
+    never_left: list[Heard] = []
+    for row, text, found in zip(rows[: last + 1], texts, numbers, strict=False):
+        if found is not None:
+            settled.append(Send(row["seq"], spec.name, "stored", found, now, "found in the store"))
+            continue
+        if spec.role == "client":
+            break  # a client's reports are never refused: what is not there has yet to be sent
+        reason = f"{spec.name} was logged out before a restart"
+        settled.append(Send(row["seq"], spec.name, "refused", None, now, reason))
+        matter = (row["seq"], row["msg_type"], cl_ord_id_of(text), reason)
+        never_left.append(Heard(box.NOT_SENT, spec.name, "", matter, now_us()))
+    return settled, never_left
 
 
 def _application(one: Stored) -> bool:
     return dict(split(one.raw)).get("35", "") not in ADMIN_TYPES
 
 
-def _own_fields(raw: str) -> list[tuple[str, str]]:
-    return sorted(pair for pair in split(raw) if pair[0] not in _SESSION_FIELDS)
+def _own_fields(raw: str) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted(pair for pair in split(raw) if pair[0] not in _SESSION_FIELDS))
 
 
 def align_sessions(engine: Engine, book: Book) -> dict[str, int]:

@@ -164,14 +164,15 @@ class _LastWord:
     ) -> NoReturn:
         if error is None:
             _end(DONE)
+        said = " ".join(str(error).split())  # one line, whatever a server's words are
         if isinstance(error, OperatorError) and not self.opened:
-            _end(CANNOT_START, f"oms: {error}")
+            _end(CANNOT_START, f"oms: {said}")
         again = "start it again, it recovers from its ledger; if it halts again, run oms verify"
         if isinstance(error, OmsError):
             log.critical("halted", error=str(error))
-            _end(HALTED, f"oms: {error}; {again}")
+            _end(HALTED, f"oms: {said}; {again}")
         log.critical("halted by a mistake of the program", exc_info=error)
-        _end(HALTED, f"oms: halted by a mistake of the program ({type(error).__name__}: {error}); {again}")
+        _end(HALTED, f"oms: halted by a mistake of the program ({type(error).__name__}: {said}); {again}")
 
 
 def _log_thread_failure(failure: threading.ExceptHookArgs) -> None:

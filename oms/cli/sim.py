@@ -121,6 +121,13 @@ def broker(
     show_default=True,
     help="Seconds without any message after which it cancels what works, waits as long again, and ends.",
 )
+@click.option(
+    "--reconnect-timeout",
+    type=click.FloatRange(0.1),
+    default=60.0,
+    show_default=True,
+    help="Seconds to wait for the gateway while it is away, before it ends.",
+)
 @click.option("--until-stopped", is_flag=True, help="Stay logged on after the last order, until stopped.")
 @click.pass_context
 def client(
@@ -141,6 +148,7 @@ def client(
     rate: float,
     max_in_flight: int,
     idle_timeout: float,
+    reconnect_timeout: float,
     until_stopped: bool,
 ) -> None:
     """Run a simulated client: a FIX initiator that replays a file of orders or makes up a seeded flow.
@@ -156,7 +164,15 @@ def client(
             iter(read_plans(orders)) if orders else generate(number or 0, seed, instruments, accounts)
         )
         spec = SessionSpec(name, "initiator", version, sender or name, target, port, directory, host)
-        station = ClientSim(spec, plans, rate=rate, max_in_flight=max_in_flight, idle_seconds=idle_timeout, seed=seed)
+        station = ClientSim(
+            spec,
+            plans,
+            rate=rate,
+            max_in_flight=max_in_flight,
+            idle_seconds=idle_timeout,
+            reconnect_seconds=reconnect_timeout,
+            seed=seed,
+        )
         context.exit(_run(station, as_json, until_stopped))
 
 

@@ -251,8 +251,6 @@ def _status_answer(ctx: Context, seq: int, event: Event, order: Order, child: Ch
     if child.status_requests:
         asked = child.status_requests.pop(0)
         replies.report(ctx, order, "I", cl_ord_id=asked, exec_id="0", body=msg.body)
-    else:
-        child.untold_queries = max(child.untold_queries - 1, 0)
 
 
 def _resolve_unknown(ctx: Context, seq: int, event: Event, order: Order, child: Child, msg: ExecutionReport) -> None:

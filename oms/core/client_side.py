@@ -80,8 +80,9 @@ def _echo(msg: NewOrder) -> dict[str, str]:
     for tag, value in msg.body:
         if tag in (t.ORDER_QTY, t.ORD_TYPE, t.PRICE):
             fields[tag] = value
-    if msg.problem is not None:  # what was wrong is not echoed as if it were a value
-        fields.pop(msg.problem.tag.partition("(")[2].rstrip(")"), None)
+    wrong = msg.problem.tag.partition("(")[2].rstrip(")") if msg.problem is not None else t.CL_ORD_ID
+    if wrong != t.CL_ORD_ID:  # what was wrong is not echoed as if it were a value; an id alone says what is meant
+        fields.pop(wrong, None)
     return fields
 
 

@@ -156,6 +156,7 @@ class Refused(NamedTuple):
     """The engine itself rejected or ignored what arrived; recorded, nothing to answer."""
 
     reason: str
+    msg_type: str = ""
 
 
 class NotSent(NamedTuple):

@@ -76,7 +76,6 @@ class Child:
     executions: dict[str, Execution] = field(default_factory=dict)
     exec_ids: set[str] = field(default_factory=set)
     body: tuple[tuple[str, str], ...] = ()  # the order as sent, kept until the broker answers
-    untold_queries: int = 0  # status requests of our own, whose answers the client did not ask for
     status_requests: list[str] = field(default_factory=list)  # ClOrdIDs of the client awaiting an answer
 
 

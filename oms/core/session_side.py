@@ -63,7 +63,7 @@ def refused(ctx: Context, seq: int, event: Event, msg: Refused) -> None:
     ctx.fx.detail["refused"] = msg.reason
     state = ctx.book.sessions.get(event.session)
     if msg.msg_type in ("8", "9") and state is not None and state.role == "broker":
-        text = f"{event.session} sent MsgType(35) {msg.msg_type} that the FIX engine refused, a fill may be lost: {msg.reason}"
+        text = f"the FIX engine refused a MsgType(35) {msg.msg_type}, a fill may be lost: {msg.reason}"
         replies.open_item(ctx, seq, event, "report_refused_by_engine", text, None)
 
 
@@ -153,7 +153,6 @@ def resend_declined(ctx: Context, seq: int, event: Event, msg: ResendDeclined) -
     replies.open_item(ctx, seq, event, "unknown_outcome", text, order)
     facts = ctx.brokers.get(child.broker)
     if facts is not None and facts.status_requests:
-        child.untold_queries += 1
         replies.status_to_broker(ctx, order, child, (), event.received_at)
 
 

@@ -8,67 +8,47 @@ ExecType(150) become 4.4's here. Nothing raises for bad input: it ends as a `Pro
 from __future__ import annotations
 
 import re
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from decimal import Decimal
 
 from oms.core import messages as m
 from oms.core import tags as t
 
 SOH = "\x01"
-_NUMBER = re.compile(r"-?\d{1,15}(\.\d{1,10})?")
+# As FIX has a float: leading zeros, a trailing point or trailing zeros say nothing.
+_NUMBER = re.compile(r"-?0*(?:\d{1,15}(?:\.\d{0,10}0*)?|\.\d{1,10}0*)", re.ASCII)
 _ID_LIMIT = 64
 _EXEC_ID_LIMIT = 400
 _UNSTORABLE = re.compile("[\x00\x1d-\x1f]")  # NUL, and what sets fields apart on the way to the database
 
 _HEADER = frozenset(
     [
-        "8",
-        "9",
-        "35",
-        "34",
-        "43",
-        "49",
-        "50",
-        "52",
-        "56",
-        "57",
-        "90",
-        "91",
-        "97",
-        "115",
-        "116",
-        "122",
-        "128",
-        "129",
-        "142",
-        "143",
-        "144",
-        "145",
-        "212",
-        "213",
-        "347",
-        "369",
-        "370",
-        "627",
-        "628",
-        "629",
-        "630",
-        "1128",
-        "1129",
-        "1137",
-        "1156",
-        "1400",
-        "1401",
+        "8", "9", "35", "34", "43", "49", "50", "52", "56", "57", "90", "91", "97", "115", "116", "122", "128",
+        "129", "142", "143", "144", "145", "212", "213", "347", "369", "370", "627", "628", "629", "630",
+        "1128", "1129", "1137", "1156", "1400", "1401",
     ]
-)
+)  # fmt: skip
 _TRAILER = frozenset(["10", "89", "93"])
 _ENVELOPE = _HEADER | _TRAILER
 # Length fields of data fields: their data may contain the separator, so they are split with care.
 _LENGTHS = {
     "90": "91", "93": "89", "95": "96", "212": "213", "348": "349", "350": "351", "352": "353", "354": "355",
     "356": "357", "358": "359", "360": "361", "362": "363", "364": "365", "445": "446", "618": "619", "621": "622",
+    "1578": "1579", "1664": "1665", "2072": "2073", "2074": "2075", "2179": "2180", "2287": "2288",
+    "2351": "2352", "2637": "2638", "2651": "2652", "2715": "2716", "2718": "2719", "2721": "2722",
 }  # fmt: skip
 _LENGTH_TAGS = frozenset(_LENGTHS)
+LENGTH_OF = {data: length for length, data in _LENGTHS.items()}
+
+# What the gateway acts on may be there once: two would be one thing to us and another to the next reader.
+_ONCE = frozenset(
+    [
+        "35", t.SENDER_SUB_ID, t.ON_BEHALF_OF_COMP_ID, t.POSS_RESEND, t.ACCOUNT, t.CL_ORD_ID, t.CUM_QTY, t.EXEC_ID,
+        t.EXEC_REF_ID, t.EXEC_TRANS_TYPE, t.LAST_PX, t.LAST_QTY, t.ORDER_ID, t.ORDER_QTY, t.ORD_STATUS, t.ORD_TYPE,
+        t.ORIG_CL_ORD_ID, t.PRICE, t.REF_SEQ_NUM, t.SIDE, t.SYMBOL, t.TIME_IN_FORCE, t.TRADE_DATE, t.STOP_PX,
+        t.EX_DESTINATION, t.EXEC_TYPE, t.LEAVES_QTY, t.SECURITY_EXCHANGE, t.BUSINESS_REJECT_REF_ID,
+    ]
+)  # fmt: skip
 
 _NOT_PASSED = {
     "D": _ENVELOPE | {t.CL_ORD_ID},
@@ -90,10 +70,21 @@ _NOT_PASSED = {
 
 
 def split(raw: str) -> list[tuple[str, str]]:
-    """The fields of a message in order. Data fields are taken by their length, whatever they contain."""
+    """The fields of a message in order, those without a value left out.
+
+    Data fields are taken by their length, whatever they contain, in the same way as the engine takes them.
+    ValueError where a tag is not a number: the engine lets none through.
+    """
     pairs = _plain_split(raw)
-    if not _LENGTH_TAGS.isdisjoint([tag for tag, _ in pairs]):
-        return _split_with_data(raw)
+    tags = [tag for tag, _ in pairs]
+    if not _LENGTH_TAGS.isdisjoint(tags):
+        pairs = _split_with_data(raw)
+        tags = [tag for tag, _ in pairs]
+    joined = "".join(tags)
+    if not (joined.isascii() and joined.isdecimal()) and joined:
+        raise ValueError("a tag is not a number")
+    if "\x010" in raw and any(tag.startswith("0") for tag in tags):
+        raise ValueError("a tag begins with a zero")
     return pairs
 
 
@@ -101,7 +92,7 @@ def _plain_split(raw: str) -> list[tuple[str, str]]:
     pairs: list[tuple[str, str]] = []
     for part in raw.split(SOH):
         tag, equals, value = part.partition("=")
-        if equals:
+        if equals and value:
             pairs.append((tag, value))
     return pairs
 
@@ -117,12 +108,15 @@ def _split_with_data(raw: str) -> list[tuple[str, str]]:
             break
         tag = data[at:equals].decode("ascii", "replace")
         end = equals + 1 + due[tag] if tag in due else data.find(b"\x01", equals)
-        if end < 0 or end > len(data):
+        if tag in due and end > len(data):
+            raise ValueError(f"data field {tag} is shorter than its length field says")
+        if end < 0:
             end = len(data)
         value = data[equals + 1 : end].decode("utf-8", "surrogateescape")
-        pairs.append((tag, value))
-        is_length = tag in _LENGTHS and value.isascii() and value.isdecimal() and len(value) < 10
-        due = {_LENGTHS[tag]: int(value)} if is_length else {}
+        if value:
+            pairs.append((tag, value))
+        if tag in _LENGTHS and value.isascii() and value.isdecimal() and len(value) < 10:
+            due[_LENGTHS[tag]] = int(value)  # the last length before the data counts, wherever it stands
         at = end + 1
     return pairs
 
@@ -134,7 +128,7 @@ def parse_time(text: str) -> datetime | None:
     if text[15:17] == "60":  # a leap second is the second before
         text = f"{text[:15]}59{text[17:]}"
     try:
-        return datetime.fromisoformat(f"{text[:8]}T{text[9:24]}+00:00").astimezone(UTC)
+        return datetime.fromisoformat(f"{text[:8]}T{text[9:24]}+00:00")
     except ValueError:
         return None
 
@@ -160,10 +154,13 @@ def clean(text: str) -> str:
 def _clean_pairs(pairs: list[tuple[str, str]]) -> list[tuple[str, str]]:
     """Every field clean; the length field before a data field follows what became of its data."""
     cleaned: list[tuple[str, str]] = []
+    lengths: dict[str, int] = {}
     for tag, value in pairs:
         text = clean(value)
-        if text != value and cleaned and _LENGTHS.get(cleaned[-1][0]) == tag:
-            cleaned[-1] = (cleaned[-1][0], str(len(text.encode())))
+        if text != value and LENGTH_OF.get(tag) in lengths:
+            cleaned[lengths[LENGTH_OF[tag]]] = (LENGTH_OF[tag], str(len(text.encode())))
+        if tag in _LENGTHS:
+            lengths[tag] = len(cleaned)
         cleaned.append((clean(tag), text))
     return cleaned
 
@@ -218,6 +215,8 @@ def decode(raw: str, received: date, *, from_broker: bool, fix42: bool) -> tuple
         altered = frozenset(after[0] for before, after in zip(pairs, cleaned, strict=True) if before != after)
         pairs = cleaned
     fields = dict(pairs)
+    if len(fields) < len(pairs):
+        fields = _first_values(pairs)
     kind = fields.get("35", "")
     sent = parse_time(fields.get(t.SENDING_TIME, ""))
     not_passed = _NOT_PASSED.get(kind)
@@ -238,7 +237,19 @@ def decode(raw: str, received: date, *, from_broker: bool, fix42: bool) -> tuple
         return _replace(reader, body), sent
     elif kind == "H":
         return m.StatusRequest(fields.get(t.CL_ORD_ID, ""), body), sent
-    return m.Unsupported(kind, fields.get(t.CL_ORD_ID, "")[:_ID_LIMIT]), sent
+    ref_id = fields.get(t.EXEC_ID if kind == "Q" else t.CL_ORD_ID, "")
+    return m.Unsupported(kind, ref_id[:_ID_LIMIT]), sent
+
+
+def _first_values(pairs: list[tuple[str, str]]) -> dict[str, str]:
+    """The first value of every tag, for messages with repeating groups. ValueError for a repeat that is none."""
+    fields: dict[str, str] = {}
+    for tag, value in pairs:
+        if tag not in fields:
+            fields[tag] = value
+        elif tag in _ONCE:
+            raise ValueError(f"tag {tag} appears more than once")
+    return fields
 
 
 def decode_guarded(
@@ -328,7 +339,8 @@ def _execution_report(
     transact_time = parse_time(get(t.TRANSACT_TIME, "")) if is_trade else None
     trade_date = parse_date(get(t.TRADE_DATE, ""))
     if trade_date is None:
-        moment = transact_time or sent
+        # Of a message sent again, SendingTime(52) is that of the repeat: OrigSendingTime(122) has the first.
+        moment = transact_time or parse_time(get("122", "")) or sent
         trade_date = moment.date() if moment is not None else received
     if is_trade:
         # These two are the ledger's to state; on other reports they pass as the broker gave them.
@@ -389,7 +401,7 @@ def _cancel_reject(fields: dict[str, str], body: m.Pairs) -> m.CancelReject:
 def _message_reject(fields: dict[str, str]) -> m.MessageReject:
     ref = fields.get(t.REF_SEQ_NUM, "")
     return m.MessageReject(
-        int(ref) if ref.isdigit() and len(ref) < 16 else 0,
+        int(ref) if ref.isascii() and ref.isdecimal() and len(ref) < 16 else 0,
         fields.get(t.REF_MSG_TYPE, ""),
         fields.get(t.BUSINESS_REJECT_REF_ID, "")[:_ID_LIMIT],
         fields.get(t.TEXT, "no reason given"),

@@ -6,6 +6,7 @@ as allowed in the message that has the group; required ones are those of the mes
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -15,10 +16,14 @@ MESSAGES = ("D", "F", "G", "H", "Q", "8", "9", "j")
 
 
 class MessageSpec(NamedTuple):
-    """The tags that one MsgType(35) may have anywhere in its body, and those it must have at its top level."""
+    """The tags that one MsgType(35) may have anywhere in its body, and those it must have at its top level.
+
+    `member_of` has, for the members of repeating groups, the count fields of the groups they may stand in.
+    """
 
     allowed: frozenset[str]
     required: tuple[str, ...]
+    member_of: Mapping[str, frozenset[str]] = {}
 
 
 @cache
@@ -39,6 +44,17 @@ def message_specs(path: Path) -> dict[str, MessageSpec]:
                 found |= tags(part)  # a group has parts, a field has none
         return found
 
+    def members(node: ElementTree.Element, count: str, found: dict[str, set[str]]) -> dict[str, set[str]]:
+        for part in node:
+            name = part.get("name", "")
+            if part.tag == "component":
+                members(components[name], count, found)
+                continue
+            found.setdefault(numbers[name], set()).add(count)
+            if part.tag == "group":
+                members(part, numbers[name], found)
+        return found
+
     def required(node: ElementTree.Element) -> list[str]:
         found: list[str] = []
         for part in node:
@@ -51,7 +67,11 @@ def message_specs(path: Path) -> dict[str, MessageSpec]:
         return found
 
     return {
-        msg_type: MessageSpec(frozenset(tags(message)), tuple(required(message)))
+        msg_type: MessageSpec(
+            frozenset(tags(message)),
+            tuple(required(message)),
+            {tag: frozenset(counts) for tag, counts in members(message, "", {}).items() if "" not in counts},
+        )
         for message in root.iterfind("messages/message")
         if (msg_type := message.get("msgtype", "")) in MESSAGES
     }

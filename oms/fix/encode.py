@@ -7,12 +7,14 @@ what its rules drop is named to the caller, which puts it into the journal. Noth
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import NamedTuple
 
 from oms.config.sessions import SessionSpec
 from oms.core import tags as t
 from oms.core.messages import Outgoing
 from oms.core.routing import USER_DEFINED
+from oms.fix.decode import LENGTH_OF
 from oms.fix.dictionary import MessageSpec, message_specs
 
 SOH = "\x01"
@@ -50,11 +52,11 @@ class Encoder:
         fields = fix42_fields(out.msg_type, out.fields) if self._fix42 else out.fields
         allowed = spec.allowed
         parts = ["35=" + out.msg_type]
-        parts += [f"{tag}={value}" for tag, value in fields.items() if tag in allowed]
+        parts += [f"{tag}={value}" for tag, value in fields.items() if value and tag in allowed]
         dropped: list[str] = []
         body = out.body
         if body:
-            parts += self._passed(out.msg_type, body, fields, allowed, dropped)
+            parts += self._passed(out.msg_type, body, fields, spec, dropped)
         if out.defaults or (self._set and out.msg_type in _SET_ON):
             given = {part.partition("=")[0] for part in parts}
             extra = self._set if out.msg_type in _SET_ON else ()
@@ -71,19 +73,33 @@ class Encoder:
         msg_type: str,
         body: tuple[tuple[str, str], ...],
         fields: dict[str, str],
-        allowed: frozenset[str],
+        spec: MessageSpec,
         dropped: list[str],
     ) -> list[str]:
         drop_unknown = self._drop_unknown[msg_type in _REPORTS]
-        parts = []
+        allowed, member_of = spec.allowed, spec.member_of
+        parts: list[str] = []
+        inside: set[str] = set()  # count fields of the repeating groups we may be in
         for tag, value in body:
             if tag in fields:
                 continue
-            if tag in self._drop or (drop_unknown and tag not in allowed and not _user_defined(tag)):
+            groups = member_of.get(tag)
+            # A member goes with its group: alone it would stand where no dictionary has it.
+            unknown = inside.isdisjoint(groups) if groups else tag not in allowed and not _user_defined(tag)
+            if tag in self._drop or (drop_unknown and unknown) or _unprotected(tag, value, parts):
                 dropped.append(tag)
-            else:
-                parts.append(f"{tag}={value}")
+                continue
+            if groups:
+                inside.add(tag)
+            elif tag in allowed:
+                inside = {tag}
+            parts.append(f"{tag}={value}")
         return parts
+
+
+def _unprotected(tag: str, value: str, parts: list[str]) -> bool:
+    """Data with separators in it, whose length field did not pass: it would fall apart into fields of its own."""
+    return SOH in value and not any(part.startswith(f"{LENGTH_OF.get(tag, '')}=") for part in parts)
 
 
 def _user_defined(tag: str) -> bool:
@@ -97,9 +113,8 @@ def fix42_fields(msg_type: str, fields: dict[str, str]) -> dict[str, str]:
         exec_type = fields[t.EXEC_TYPE]
         fields[t.EXEC_TRANS_TYPE] = _EXEC_TRANS_TYPE.get(exec_type, "0")
         if exec_type in ("F", "G", "H"):
-            fields[t.EXEC_TYPE] = "2" if fields.get(t.LEAVES_QTY) == "0" else "1"
-            if exec_type == "H" and fields.get(t.CUM_QTY) == "0":
-                fields[t.EXEC_TYPE] = "0"
+            filled = Decimal(fields[t.CUM_QTY]) >= Decimal(fields[t.ORDER_QTY])
+            fields[t.EXEC_TYPE] = "2" if filled else "1"
         elif exec_type == "I":
             fields[t.EXEC_TYPE] = fields[t.ORD_STATUS]
         elif exec_type == "5" and fields[t.ORD_STATUS] == "0":

@@ -44,13 +44,13 @@ class Endpoint:
 
     def logged_on(self, session: str, next_sender: int, next_target: int) -> None:
         """The core hears of it before the sender begins, so that routing never lags behind sending."""
-        self._inbox.tell(Heard(box.UP, session, "", (next_sender, next_target), now_us()))
+        self._inbox.follow(Heard(box.UP, session, "", (next_sender, next_target), now_us()))
         self._senders[session].set_up(True)
 
     def logged_out(self, session: str) -> None:
         """From now on nothing leaves on this session."""
         self._senders[session].set_up(False)
-        self._inbox.tell(Heard(box.DOWN, session, "", (), now_us()))
+        self._inbox.follow(Heard(box.DOWN, session, "", (), now_us()))
 
     def received(self, session: str, raw: str) -> None:
         """An application message; blocks while this session's queue is full."""
@@ -91,6 +91,8 @@ class Endpoint:
             return False
         order, child = found
         if cl_ord_id == child.child_id:
+            if order.child is not child:
+                return False  # another broker has it by now
             return order.life == life.ROUTED and not any(one.kind == "F" for one in order.pending_requests)
         request = order.request_by_broker_id(cl_ord_id)
         return request is not None and request.state == SENT and order.life not in life.TERMINAL

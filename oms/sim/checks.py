@@ -17,6 +17,7 @@ ZERO = Decimal(0)
 AVG_PX_TOLERANCE = Decimal("0.0001")  # AvgPx(6) is a quotient: the counterparty rounds it as it likes
 FINAL = frozenset({"2", "3", "4", "8", "C"})  # OrdStatus(39): nothing more is to come in the ordinary way
 LIVE = frozenset({"0", "1", "2", "5", "6", "A", "E"})  # OrdStatus(39) in which the quantities must add up
+ENDINGS = frozenset({"3", "4", "8", "C"})  # ExecType(150) after which LeavesQty(151) may be zero
 TRANS_42 = {"1": "H", "2": "G", "3": "I"}
 
 
@@ -151,7 +152,7 @@ class Statement:
 
     def _cancel_reject(self, order: ClientOrder, message: Message) -> list[str]:
         status = message.get(39, "")
-        if order.answered and status and status != "8":  # 8 speaks of an unknown order, not of this one
+        if order.answered and status and message.get(102) != "1":  # 1: unknown order, so not the status of this one
             order.ord_status = status
         if order.requests.pop(message.get(11, ""), None) is None and not _again(message):
             return [f"OrderCancelReject(9) for a request that is not open: {message}"]
@@ -220,7 +221,7 @@ class Statement:
         if order_id != "NONE":
             order.order_id = order_id
         unknown = exec_type == "I" and order.ord_status == "8" and order_id == "NONE"
-        if not unknown:
+        if not unknown and exec_type not in ENDINGS:  # a pending request may outrank the end in OrdStatus(39)
             problems += _sums(order, message)
         if exec_type != "I":  # a status reply may overtake fills that are still to be told
             problems += _against_fills(order, message)

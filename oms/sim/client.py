@@ -3,7 +3,7 @@
 A request is written to the record before it is sent and marked after, and what may have left is never sent again:
 after a restart of its own, and after each new logon, the client asks with OrderStatusRequest(H) instead. It ends when
 every order is finished, or when nothing has happened for the idle timeout: then it cancels what still works, waits as
-long again, and ends with what is left named in the summary.
+long again, and ends with what is left named in the summary. While the session is down the reconnect timeout counts.
 Limit: follow-ups of an order run one after the other.
 """
 
@@ -42,6 +42,7 @@ class ClientSim(Station):
         rate: float = 0,
         max_in_flight: int = 0,
         idle_seconds: float = 30,
+        reconnect_seconds: float = 60,
         seed: int = 1,
         stamp: str = "",
     ) -> None:
@@ -53,6 +54,7 @@ class ClientSim(Station):
         self._interval = timedelta(seconds=1 / rate) if rate > 0 else timedelta(0)
         self._max_in_flight = max_in_flight
         self._idle = timedelta(seconds=idle_seconds)
+        self._reconnect = timedelta(seconds=reconnect_seconds)
         self._idle_rounds = 0
         self._winding_down = False
         self._numbered = 0
@@ -189,6 +191,7 @@ class ClientSim(Station):
             self._follow(key.progress, message)
 
     def _session_up(self) -> None:
+        self._last_event = utc_now()
         if self.logons > 1 or self._progress:
             waiting = {out.key.cl_ord_id for out in self._retry}
             for first, progress in self._open.items():
@@ -212,10 +215,11 @@ class ClientSim(Station):
             due.append(self._next_new_at)
         elif self._next_plan is None and not (self._open or self._queue or self._retry):
             self.finished = True
-        elif now >= self._last_event + self._idle:
-            self._on_idle(now)
         else:
-            due.append(self._last_event + self._idle)
+            patience = self._idle if self.logged_on else max(self._idle, self._reconnect)
+            due.append(self._last_event + patience)
+            if now >= due[-1]:
+                self._on_idle(now)
         return min(due, default=None)
 
     def _ready_at(self, progress: Progress, now: datetime) -> datetime | None:
@@ -241,7 +245,7 @@ class ClientSim(Station):
     def _on_idle(self, now: datetime) -> None:
         """Nothing happens any more: first cancel what works, then give up."""
         self._idle_rounds += 1
-        if self._idle_rounds > 2:
+        if self._idle_rounds > 1 or not self.logged_on:
             self.finished = True
             return
         self._last_event = now

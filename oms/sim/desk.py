@@ -207,7 +207,9 @@ class Desk:
             yield self.book.announce(order, now, request)
             return
         yield self.book.grant(order, now, request)
-        if request.msg_type == "G" and order.open:
+        if request.msg_type == "F":
+            order.steps.clear()  # a script that means to go on grants the cancel itself
+        elif order.open:
             yield from self._trade(order, self.market.on_arrival(order), now)
 
     def _trade(self, order: SimOrder, outcomes: Iterable[Outcome], now: datetime) -> Iterator[Effect]:

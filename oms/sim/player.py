@@ -36,8 +36,8 @@ class Player:
 
     def play(self, order: SimOrder, now: datetime) -> Iterator[Effect]:
         """Perform the order's steps as far as they go now."""
-        while order.steps and not self._waits(order, order.steps[0], now):
-            step = order.steps.pop(0)
+        while (index := self._next(order, now)) is not None:
+            step = order.steps.pop(index)
             if step.do == "out_of_order":
                 yield from self._swapped(order, now)
             else:
@@ -47,19 +47,24 @@ class Player:
         """Whether a step ahead answers requests of this kind."""
         return any(ANSWERS.get(step.do) == msg_type for step in order.steps)
 
-    def _waits(self, order: SimOrder, step: Step, now: datetime) -> bool:
+    def _next(self, order: SimOrder, now: datetime) -> int | None:
+        """Which step comes now, if any. Of steps in a row that wait for requests, the first that has its own."""
         if order.silent or (order.due is not None and now < order.due):
-            return True
+            return None
         order.due = None
-        if step.do == "fill_after_cancel" and order.life == "canceled":
-            return False
-        return step.do in ANSWERS and order.request_of(ANSWERS[step.do]) is None
+        for index, step in enumerate(order.steps):
+            if step.do not in ANSWERS:
+                return index if index == 0 else None
+            cancelled = step.do == "fill_after_cancel" and order.life == "canceled"
+            if cancelled or order.request_of(ANSWERS[step.do]) is not None:
+                return index
+        return None
 
     def _swapped(self, order: SimOrder, now: datetime) -> Iterator[Effect]:
         """The next two reports, the second before the first; delays between them are passed over."""
         made: list[Effect] = []
-        while len(made) < 2 and order.steps and not self._waits(order, order.steps[0], now):
-            made += self._perform(order, order.steps.pop(0), now)
+        while len(made) < 2 and (index := self._next(order, now)) is not None:
+            made += self._perform(order, order.steps.pop(index), now)
             order.due = None
         yield from [*reversed(made[:2]), *made[2:]]
 
@@ -89,7 +94,8 @@ class Player:
             if request is not None:
                 yield self._book.grant(order, now, request)
             rest = max(order.qty - order.cum_qty, ZERO)
-            yield self._book.fill(order, now, step.qty or rest or order.qty, self._px(order, step))
+            if qty := step.qty or rest:
+                yield self._book.fill(order, now, qty, self._px(order, step))
         elif request is not None and step.do in ("cancel", "replace"):
             yield self._book.grant(order, now, request)
         elif request is not None and step.do in ("pending_cancel", "pending_replace"):

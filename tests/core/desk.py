@@ -96,10 +96,10 @@ class Desk(Driver):
         order = self.book.by_client_id.get((CLIENT, about))
         known = order.to_broker if order else {}
         fields: dict[str, Any] = {
-            "order_id": "B-1", "exec_id": f"e{self.exec_number}", "exec_ref_id": "", "ord_status": "", "symbol": "IBM",
-            "side": "1", "account": "FUND1", "order_qty": None, "price": None, "stop_px": None, "last_qty": None,
-            "last_px": None, "cum_qty": AGREES, "leaves_qty": None, "ord_rej_reason": "", "transact_time": None,
-            "trade_date": DAY, "text": "", "orig": "", "problem": None, "extra": (),
+            "order_id": "B-1", "exec_id": f"e{self.exec_number}", "exec_ref_id": "", "ord_status": "",
+            "symbol": "IBM", "side": "1", "account": "FUND1", "order_qty": None, "price": None, "stop_px": None,
+            "last_qty": None, "last_px": None, "cum_qty": AGREES, "leaves_qty": None, "ord_rej_reason": "",
+            "transact_time": None, "trade_date": DAY, "text": "", "orig": "", "problem": None, "extra": (),
         } | more  # fmt: skip
         orig, extra = fields.pop("orig"), fields.pop("extra")
         for name in ("order_qty", "price", "stop_px", "last_qty", "last_px", "leaves_qty"):

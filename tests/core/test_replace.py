@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from oms.core.messages import Problem
-from tests.core.desk import Desk, cancel_out, cancel_reject, er, fill_er, replace_out
+from tests.core.desk import Desk, cancel_out, cancel_reject, er, fill_er, replace_out, status_out
 from tests.core.driver import CLIENT2, TAGS
 
 
@@ -89,6 +89,23 @@ def test_a_replace_may_open_a_filled_order_again(desk: Desk) -> None:
     assert not desk.order("A1").finished
     assert desk.fill("R1", 20) == [fill_er("R1", "2", 20, qty=120, cum=120)]
     assert desk.order("A1").finished
+
+
+def test_a_report_without_cl_ord_id_is_told_under_the_last_accepted_one(desk: Desk) -> None:
+    desk.working("A1")
+    assert desk.report("", "9", order_id="B-1") == [er("A1", "9", "9")]
+    desk.replace("R1", "A1", 120)
+    assert desk.report("", "0", order_id="B-1") == [er("A1", "0", "0")]
+    desk.report("R1", "5", orig="A1", order_qty=120)
+    assert desk.report("", "9", order_id="B-1") == [er("R1", "9", "9", qty=120)]
+
+
+def test_after_a_replace_the_broker_is_asked_under_the_last_accepted_id(desk: Desk) -> None:
+    desk.working("A1")
+    desk.replace("R1", "A1", 120)
+    assert desk.status("A1") == [status_out("A1")]
+    desk.report("R1", "5", orig="A1", order_qty=120)
+    assert desk.status("A1") == [status_out("R1")]
 
 
 def test_a_replace_is_told_with_the_price_the_broker_confirms(desk: Desk) -> None:

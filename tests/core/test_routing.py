@@ -1,4 +1,4 @@
-"""Routing: first match wins, fallbacks only where the order has not left, every broker passed over with its reason."""
+"""Routing: first match wins, fallbacks only where the order has not left, every broker passed over has a reason."""
 
 from __future__ import annotations
 
@@ -44,7 +44,8 @@ def test_the_first_rule_that_matches_wins() -> None:
     [
         ("client", ("CLIENT1",), "CLIENT1", True), ("client", ("CLIENT1",), "CLIENT2", False),
         ("client", ("CLIENT?",), "CLIENT2", True), ("account", ("F*",), "FUND9", True),
-        ("account", ("F*",), "f", False), ("symbol", ("A*", "I*"), "IBM", True), ("symbol", ("A*", "B*"), "IBM", False),
+        ("account", ("F*",), "f", False),
+        ("symbol", ("A*", "I*"), "IBM", True), ("symbol", ("A*", "B*"), "IBM", False),
         ("security_exchange", ("N",), "N", True), ("security_exchange", ("N",), "", False),
         ("ord_type", ("1", "3"), "3", True), ("ord_type", ("1", "3"), "2", False),
         ("ex_destination", ("XNYS",), "XNYS", True), ("ex_destination", ("XNYS",), "", False),

@@ -10,7 +10,7 @@ import pytest
 
 from oms.core import transitions as life
 
-COLUMNS = "rou los ack acc rej tra ame can rep exp fin sto sus cal res".split()
+COLUMNS = ["rou", "los", "ack", "acc", "rej", "tra", "ame", "can", "rep", "exp", "fin", "sto", "sus", "cal", "res"]
 EVENT = {
     "rou": life.ROUTE, "los": life.LOSE, "ack": life.ACKNOWLEDGE, "acc": life.ACCEPT, "rej": life.REJECT,
     "tra": life.TRADE, "ame": life.AMEND, "can": life.CANCEL, "rep": life.REPLACE, "exp": life.EXPIRE,

@@ -120,6 +120,14 @@ def test_an_order_that_filled_while_its_cancel_was_pending_is_finished_by_the_ca
     assert statement.orders["X"].finished
 
 
+def test_an_order_rejected_while_its_cancel_is_pending_is_finished_by_the_cancel_reject(statement: Statement) -> None:
+    statement.sent(Message(wired(cancel("Y", "X"))))
+    rejected = report(t150="8", t39="6", t14="0", t151="0", t6="0", t32="", t31="")
+    assert statement.received(rejected) == []
+    statement.received(Message(wired("35=9|11=Y|41=X|37=O1|39=8|434=1|102=0")))
+    assert (statement.orders["X"].ord_status, statement.orders["X"].finished) == ("8", True)
+
+
 def test_a_business_reject_ends_the_order_or_the_request_it_names(statement: Statement) -> None:
     assert statement.received(Message(wired("35=j|372=D|379=X|380=3|58=no"))) == []
     known = statement.orders["X"]

@@ -9,6 +9,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -54,7 +55,7 @@ class House:
         self._open.append(broker)
         return broker
 
-    def client(self, wanted: list[Plan], version: str = "4.4", idle_seconds: float = 2, **options: int) -> ClientSim:
+    def client(self, wanted: list[Plan], version: str = "4.4", idle_seconds: float = 2, **options: Any) -> ClientSim:
         """A client that is connecting."""
         spec = SessionSpec("C1", "initiator", version, "C1", "B1", self.port, self.directory / "c")
         client = ClientSim(spec, wanted, idle_seconds=idle_seconds, **options)
@@ -206,6 +207,20 @@ def test_a_client_that_hears_nothing_cancels_waits_and_ends(house: House) -> Non
     order = gateway.expect("D")
     assert gateway.expect("F")[41] == order[11]
     assert client.summary()["unfinished"] == [order[11]]
+
+
+def test_a_client_waits_longer_for_a_gateway_that_is_away_than_for_one_that_is_silent(house: House) -> None:
+    client = house.client([market_order()], idle_seconds=0.1, reconnect_seconds=30)
+    assert not client.wait(0.5)
+    gateway = house.peer("acceptor", "B1", "C1")
+    gateway.expect("D")
+    assert client.wait(10)
+
+
+def test_a_client_gives_up_a_gateway_that_stays_away(house: House) -> None:
+    client = house.client([market_order()], idle_seconds=0.1, reconnect_seconds=0.2)
+    assert client.wait(10)
+    assert (client.logons, client.summary()["orders"]) == (0, 0)
 
 
 def test_a_client_keeps_to_its_limit_in_flight_and_to_the_order_of_its_follow_ups(house: House) -> None:

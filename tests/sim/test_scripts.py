@@ -101,6 +101,12 @@ def test_a_fill_after_cancel_waits_for_the_cancel() -> None:
     assert talk.say(cancel("Y", "X")) == ["4 4 Y<X 100=0+0", "F 4 X 100=10+0 @10*10"]
 
 
+def test_a_fill_after_cancel_fills_the_rest_and_nothing_if_there_is_none() -> None:
+    talk = Talk(rule("accept", "{do='part_fill', fraction=0.6}", "fill_after_cancel", "fill_after_cancel"))
+    talk.say(order())
+    assert talk.say(cancel("Y", "X")) == ["4 4 Y<X 100=60+0", "F 2 X 100=100+0 @40*10"]
+
+
 def test_an_unsolicited_cancel_carries_the_orders_own_id() -> None:
     assert Talk(rule("accept", "unsolicited_cancel")).say(order())[1] == "4 4 X 100=0+0"
 
@@ -111,6 +117,20 @@ def test_requests_are_answered_at_once_when_no_step_ahead_speaks_of_their_kind()
     assert talk.say(replace("Y", "X", 50)) == []
     assert talk.say(cancel("Z", "X")) == []  # behind the replace: requests of one order keep their order
     assert talk.wait(100) == ["9 0 Y<X 2/2", "4 4 Z<X 100=0+0"]
+
+
+def test_of_steps_that_wait_in_a_row_the_one_goes_first_whose_request_comes_first() -> None:
+    talk = Talk(rule("accept", "replace_reject", "cancel_reject", "fill"))
+    talk.say(order())
+    assert talk.say(cancel("Y", "X")) == ["9 0 Y<X 2/1"]
+    assert talk.say(replace("Z", "X", 50)) == ["9 0 Z<X 2/2", "F 2 X 100=100+0 @100*10"]
+
+
+def test_a_cancel_granted_as_usual_ends_the_script() -> None:
+    talk = Talk(rule("pending_new", "{do='delay', ms=50}", "reject", "{do='part_fill', qty=10}"))
+    talk.say(order())
+    assert talk.say(cancel("Y", "X")) == ["4 4 Y<X 100=0+0"]
+    assert talk.wait(50) == []
 
 
 def test_the_step_market_hands_the_order_over_to_the_market() -> None:

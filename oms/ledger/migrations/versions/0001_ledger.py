@@ -222,7 +222,6 @@ def _create_sends() -> None:
         sa.Column("reason", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("seq"),
     )
-    op.create_index("sends_session", "sends", ["session", "msg_seq_num"], unique=False)
 
 
 def _create_session_positions() -> None:

@@ -1,0 +1,240 @@
+"""What the demo has to say at its end: figures per client and broker, the proof, and what a person may try next.
+
+`Outcome` is everything, `as_json` the document of `--json`, `tell` the text for people.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from oms.cli.output import clean, number, plural, print_tables, span, table
+from oms.demo.chaos import Recovery
+from oms.demo.comparison import Compared
+from oms.demo.figures import Asked, Figures
+from oms.ledger.records import ExceptionItem
+from oms.ledger.replay import TablesReport
+from oms.ledger.statistics import Latency, Refusals
+from oms.ledger.verify import ChainReport
+
+SHOWN = 40
+ORDERS, FILLS = "order by order", "each in the ledger once and told to its client once"
+FILLED, REJECTED, CANCELED = "2", "8", "4"
+CLIENT_COLUMNS = (
+    "client", "FIX", "orders>", "filled>", "cancelled>", "rejected>", "fills>", "shares>", "cancels>", "replaces>",
+    "ms to first report: p50>", "p90>", "p99>", "max>",
+)  # fmt: skip
+BROKER_COLUMNS = (
+    "broker", "FIX", "orders>", "filled>", "cancelled>", "rejected>", "fills>", "shares>", "busted>", "corrected>",
+    "cancels>", "replaces>", "sent twice>",
+)  # fmt: skip
+HOP_COLUMNS = ("hop", "session", "messages>", "p50>", "p90>", "p99>", "worst>")
+REFUSED_COLUMNS = ("session", "refused by", "reason~", "count>")
+KILL_COLUMNS = ("killed", "after orders>", "open again after>", "all sessions on after>")
+DIFFERENCE_COLUMNS = ("about~", "what", "client says~", "ledger says~", "broker says~")
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Everything a run found out. `problems` are things that went wrong besides what the views say."""
+
+    directory: Path
+    config: Path
+    seed: int
+    seconds: float
+    clients: Sequence[Figures]
+    brokers: Sequence[Figures]
+    refusals: Sequence[Refusals]
+    latencies: Sequence[Latency]
+    items: Sequence[ExceptionItem]
+    recoveries: Sequence[Recovery]
+    compared: Compared
+    chain: ChainReport
+    replay: TablesReport | None
+    problems: Sequence[str]
+    metrics: str = ""
+
+    @property
+    def ok(self) -> bool:
+        """Whether the views agree, the journal proves itself, and nothing went wrong."""
+        replayed = self.replay is not None and self.replay.ok
+        return self.compared.ok and self.chain.ok and replayed and not self.problems
+
+
+def as_json(outcome: Outcome) -> dict[str, Any]:
+    """The document of `--json`."""
+    replay = outcome.replay
+    compared = outcome.compared
+    return {
+        "ok": outcome.ok,
+        "seed": outcome.seed,
+        "seconds": round(outcome.seconds, 3),
+        "directory": str(outcome.directory),
+        "config": str(outcome.config),
+        "metrics": outcome.metrics,
+        "clients": [asdict(one) for one in outcome.clients],
+        "brokers": [asdict(one) for one in outcome.brokers],
+        "refusals": list(outcome.refusals),
+        "latencies": list(outcome.latencies),
+        "exception_items": dict(Counter(one.kind for one in outcome.items)),
+        "recoveries": list(outcome.recoveries),
+        "comparison": {
+            "ok": compared.ok,
+            "orders": compared.orders,
+            "at_brokers": compared.at_brokers,
+            "fills": compared.fills,
+            "amended": compared.amended,
+            "differences": [one._asdict() for one in compared.differences],
+        },
+        "chain": outcome.chain,
+        "replay": None if replay is None else _replay_json(replay),
+        "problems": list(outcome.problems),
+    }
+
+
+def _replay_json(replay: TablesReport) -> dict[str, Any]:
+    return {"ok": replay.ok} | replay._asdict() | {"differences": [one._asdict() for one in replay.differences]}
+
+
+def tell(out: Console, outcome: Outcome) -> None:
+    """Print the report for people."""
+    print_tables(
+        out,
+        [
+            table("Clients", CLIENT_COLUMNS, [_client_row(one) for one in outcome.clients]),
+            table("Brokers", BROKER_COLUMNS, [_broker_row(one) for one in outcome.brokers]),
+            _maybe("Refused", REFUSED_COLUMNS, [(o.session, o.by, o.reason, o.count) for o in outcome.refusals]),
+            _maybe("Time within the gateway", HOP_COLUMNS, [_hop_row(one) for one in outcome.latencies]),
+            _maybe("Chaos: SIGKILL while trading", KILL_COLUMNS, [_kill_row(one) for one in outcome.recoveries]),
+        ],
+    )
+    out.print()
+    _tell_proof(outcome)
+    _tell_differences(out, outcome)
+    verdict = "All three views agree." if outcome.ok else "Not all is well: see above."
+    click.echo(f"\n{verdict} Seed {outcome.seed}, {outcome.seconds:.0f} s.")
+
+
+def _tell_proof(outcome: Outcome) -> None:
+    compared, chain, items = outcome.compared, outcome.chain, outcome.items
+    refused = compared.orders - compared.at_brokers
+    at_brokers = f"{compared.at_brokers:,} of them at a broker, {refused:,} refused before they left"
+    amended = f"{compared.amended:,} of them busted or corrected later"
+    facts = [
+        (
+            "orders",
+            f"{plural(compared.orders, 'order')} of the clients, {at_brokers}: {_agreement(compared, ORDERS)}",
+        ),
+        ("fills", f"{plural(compared.fills, 'fill')} of the brokers, {amended}: {_agreement(compared, FILLS)}"),
+    ]
+    if chain.problem is None:
+        held = f"holds, {plural(chain.rows, 'journal row')} in {plural(chain.batches, 'batch')}"
+        facts.append(("hash chain", held))
+    else:
+        facts.append(("hash chain", f"BROKEN in batch {chain.problem.batch}: {chain.problem.text}"))
+    facts.append(("replay", _replay_text(outcome.replay)))
+    if items:
+        kinds = ", ".join(f"{count} {kind}" for kind, count in Counter(one.kind for one in items).items())
+        still_open = sum(one.state == "open" for one in items)
+        facts.append(("exceptions", f"{plural(len(items), 'item')} raised ({kinds}), {still_open} open for a person"))
+    facts += [("problem", problem) for problem in outcome.problems]
+    for name, text in facts:
+        click.echo(f"{name + ':':<12} {clean(text)}")
+
+
+def _agreement(compared: Compared, how: str) -> str:
+    return f"the three views agree, {how}" if compared.ok else "THE VIEWS DIFFER, see below"
+
+
+def _replay_text(replay: TablesReport | None) -> str:
+    if replay is None:
+        return "not done, the journal itself does not hold"
+    if not replay.ok:
+        return f"{plural(replay.differing, 'difference')} between the tables and the journal replayed"
+    rows = ", ".join(f"{count:,} {name}" for name, count in replay.compared.items())
+    return f"the journal replayed gives the same tables: {rows}"
+
+
+def _tell_differences(out: Console, outcome: Outcome) -> None:
+    rows = [tuple(one) for one in outcome.compared.differences]
+    if outcome.replay is not None:
+        rows += [
+            (f"{one.table} {one.key}", one.column or "row", "", f"by replay {one.replayed}; stored {one.stored}", "")
+            for one in outcome.replay.differences
+        ]
+    if rows:
+        print_tables(out, [table(plural(len(rows), "difference"), DIFFERENCE_COLUMNS, rows[:SHOWN])])
+        if len(rows) > SHOWN:
+            click.echo(f"and {len(rows) - SHOWN:,} more; --json has them all")
+
+
+def suggestions(outcome: Outcome, oms: str, stays: bool) -> list[tuple[str, str]]:
+    """Commands to try next, each with what it shows; `oms` is how the command is called here."""
+    config = f"--config {outcome.config}"
+    example = next((one.order_id for one in outcome.items if one.order_id), "ID")
+    found = [
+        (f"{oms} orders list {config}", "the orders, newest first"),
+        (f"{oms} orders explain {example} {config}", "the whole story of one order, raw FIX included"),
+        (f"{oms} fills list {config}", "fills, corrections and busts"),
+        (f"{oms} sessions list --stats {config}", "sessions, latencies, refusals"),
+        (f"{oms} exceptions list {config}", "what contradicted what the gateway knew"),
+        (f"{oms} verify {config}", "the journal proves itself again"),
+    ]
+    if stays and outcome.metrics:
+        found.append((f"curl {outcome.metrics}", "the metrics, for Prometheus"))
+    return found
+
+
+def tell_suggestions(outcome: Outcome, oms: str, stays: bool) -> None:
+    """Print what to try next."""
+    found = suggestions(outcome, oms, stays)
+    width = max(len(command) for command, _ in found)
+    where = "in another terminal" if stays else f"everything is kept in {outcome.directory}"
+    click.echo(f"\nTo look around, {where}:")
+    for command, shows in found:
+        click.echo(f"  {command:<{width}}  # {shows}")
+
+
+# --- rows of the tables -----------------------------------------------------------------------------------
+
+
+def _client_row(one: Figures) -> tuple[object, ...]:
+    measured = one.first_report_ms
+    latency = [f"{measured[name]:.1f}" if measured else "" for name in ("p50", "p90", "p99", "max")]
+    return (*_common(one), *_requests(one), *latency)
+
+
+def _broker_row(one: Figures) -> tuple[object, ...]:
+    return (*_common(one), one.busted, one.corrected, *_requests(one), one.duplicates)
+
+
+def _common(one: Figures) -> tuple[object, ...]:
+    by_status = (one.ord_status.get(status, 0) for status in (FILLED, CANCELED, REJECTED))
+    return (one.name, one.version, one.orders, *by_status, one.fills, number(one.shares))
+
+
+def _requests(one: Figures) -> tuple[str, str]:
+    return _asked(one.cancels), _asked(one.replaces)
+
+
+def _asked(one: Asked) -> str:
+    return f"{one.granted} of {one.asked}"
+
+
+def _hop_row(one: Latency) -> tuple[object, ...]:
+    return (one.hop, one.session, one.count, span(one.p50), span(one.p90), span(one.p99), span(one.worst))
+
+
+def _kill_row(one: Recovery) -> tuple[object, ...]:
+    return (one.victim, one.orders_sent, span(one.open_seconds), span(one.logged_on_seconds))
+
+
+def _maybe(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Table | None:
+    return table(title, columns, rows) if rows else None

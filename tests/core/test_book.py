@@ -1,0 +1,150 @@
+"""What the core remembers and forgets: finished orders leave (I11), keys stay, the ledger has the rest."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from oms.core import messages as m
+from oms.core.book import Book, number_id
+from oms.core.core import Wanted
+from tests.core.desk import Desk, new_order
+from tests.core.driver import BROKER, CLIENT, DAY, START
+
+
+@pytest.mark.parametrize(
+    ("number", "text"), [(0, "O000000000"), (35, "O00000000Z"), (36, "O000000010"), (36**9 - 1, "OZZZZZZZZZ")]
+)
+def test_an_id_is_its_number_in_nine_digits_of_base_36(number: int, text: str) -> None:
+    assert number_id("O", number) == text
+
+
+def test_ids_sort_as_their_numbers_do() -> None:
+    numbers = [0, 1, 9, 10, 35, 36, 37, 1295, 1296, 46655, 46656, 10**9, 10**12, 10**14]
+    ids = [number_id("C", number) for number in numbers]
+    assert ids == sorted(ids)
+    assert len(set(ids)) == len(ids)
+
+
+def test_memory_holds_no_finished_order_beyond_those_kept() -> None:
+    desk = Desk()
+    for number in range(30):
+        desk.working(f"A{number}")
+        desk.fill(f"A{number}", 100)
+        desk.book.evict(5)
+    assert len(desk.book.orders) == 5
+    for index in (desk.book.by_client_id, desk.book.by_broker_id, desk.book.by_broker_order_id):
+        assert len(index) <= 5
+
+
+def test_an_order_that_was_opened_again_is_not_forgotten() -> None:
+    desk = Desk().working("A1")
+    desk.fill("A1", 100)
+    desk.replace("R1", "A1", 120)
+    desk.report("R1", "5", orig="A1", order_qty=120)
+    desk.book.evict(0)
+    assert list(desk.book.orders) == [desk.order("A1").order_id]
+    desk.fill("R1", 20)
+    desk.book.evict(0)
+    assert desk.book.orders == {}
+
+
+def test_an_order_whose_cancel_is_not_answered_is_not_forgotten() -> None:
+    desk = Desk().working("A1")
+    desk.cancel("C1", "A1")
+    desk.fill("A1", 100)
+    desk.book.evict(0)
+    assert len(desk.book.orders) == 1
+
+
+def test_an_order_that_left_leaves_none_of_its_ids_behind() -> None:
+    desk = Desk().working("A1")
+    desk.replace("R1", "A1", 120)
+    desk.report("R1", "5", orig="A1", order_qty=120)
+    desk.cancel("C1", "R1")
+    desk.report("C1", "4", orig="R1")
+    desk.book.evict(0)
+    assert (desk.book.orders, desk.book.by_client_id, desk.book.by_broker_id) == ({}, {}, {})
+    assert desk.book.by_broker_order_id == {}
+
+
+def test_an_order_that_comes_back_is_found_under_all_its_ids() -> None:
+    desk = Desk().working("A1")
+    desk.replace("R1", "A1", 120)
+    desk.report("R1", "5", orig="A1", order_qty=120)
+    desk.report("R1", "4")
+    order = desk.order("A1")
+    before = (dict(desk.book.by_client_id), dict(desk.book.by_broker_id), dict(desk.book.by_broker_order_id))
+    desk.book.evict(0)
+    desk.book.add(order)
+    assert (desk.book.by_client_id, desk.book.by_broker_id, desk.book.by_broker_order_id) == before
+
+
+def test_fill_keys_of_old_trade_dates_are_forgotten() -> None:
+    book = Book()
+    for number in range(20):
+        book.note_fill_key(BROKER, DAY + timedelta(days=number), "f1")
+        book.note_fill_key(BROKER, DAY + timedelta(days=number), "f2")
+    assert len(book.fill_keys) == 5
+    assert book.fill_key_seen(BROKER, DAY + timedelta(days=19), "f1")
+    assert not book.fill_key_seen(BROKER, DAY, "f1")
+
+
+def test_cl_ord_ids_of_yesterday_are_forgotten() -> None:
+    book = Book()
+    book.note_client_key(CLIENT, DAY, "A1")
+    assert book.client_key_seen(CLIENT, DAY, "A1")
+    assert not book.client_key_seen("CLIENT2", DAY, "A1")
+    assert not book.client_key_seen(CLIENT, DAY + timedelta(days=1), "A1")
+    assert book.client_keys[CLIENT] == set()
+
+
+# -- what must be looked for in the ledger ----------------------------------------------------------------------
+
+
+def wanted(desk: Desk, session: str, body: m.Body) -> Wanted | None:
+    return desk.core.missing(m.Event(session, 1, START, DAY, body))
+
+
+def test_a_request_for_an_order_in_memory_needs_nothing_from_the_ledger(desk: Desk) -> None:
+    desk.working("A1")
+    desk.cancel("C1", "A1")
+    broker_id = desk.to_broker("C1")
+    bodies = [
+        (CLIENT, new_order("A2")),
+        (CLIENT, new_order("A1", poss_resend=True)),
+        (CLIENT, m.CancelRequest("C2", "A1", ())),
+        (CLIENT, m.StatusRequest("A1", ())),
+        (BROKER, desk.report_of("A1", "0")),
+        (BROKER, desk.report_of("NOPE", "0", orig="A1")),
+        (BROKER, desk.report_of("NOPE", "0", order_id="B-1")),
+        (BROKER, m.CancelReject("B-1", broker_id, "", "0", "", ())),
+        (BROKER, m.NotSent(1, "F", broker_id, "")),
+        (BROKER, m.ResendDeclined(broker_id)),
+        (BROKER, m.MessageReject(1, "F", broker_id, "")),
+        (BROKER, m.MessageReject(1, "F", "", "")),
+        (BROKER, m.SessionDown()),
+        (BROKER, m.Unsupported("Z", "A9")),
+    ]
+    assert [wanted(desk, session, body) for session, body in bodies] == [None] * len(bodies)
+
+
+def test_an_id_that_memory_does_not_know_is_looked_for_in_the_ledger(desk: Desk) -> None:
+    report = desk.report_of("C9", "0", orig="C8", order_id="B-9")
+    replace = m.ReplaceRequest("R9", "A9", "IBM", "1", "2", None, None, None, (), None)
+    assert [
+        wanted(desk, CLIENT, new_order("A9", poss_resend=True)),
+        wanted(desk, CLIENT, m.CancelRequest("C2", "A9", ())),
+        wanted(desk, CLIENT, replace),
+        wanted(desk, CLIENT, m.StatusRequest("A9", ())),
+        wanted(desk, BROKER, report),
+        wanted(desk, BROKER, m.CancelReject("B-9", "C9", "", "0", "", ())),
+        wanted(desk, BROKER, m.NotSent(1, "F", "C9", "")),
+        wanted(desk, BROKER, m.ResendDeclined("C9")),
+        wanted(desk, BROKER, m.MessageReject(1, "F", "C9", "")),
+    ] == [
+        *[Wanted("client", CLIENT, ("A9",))] * 4,
+        Wanted("broker", BROKER, ("C9", "C8"), "B-9"),
+        *[Wanted("broker", BROKER, ("C9",))] * 4,
+    ]
