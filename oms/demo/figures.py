@@ -37,7 +37,8 @@ class Figures:
     busted: int = 0
     corrected: int = 0
     duplicates: int = 0  # reports that a broker sent twice on purpose
-    first_report_ms: Mapping[str, float] = field(default_factory=dict)  # as a client measured it
+    measured: int = 0  # orders whose first report a client timed
+    first_report_ms: Mapping[str, float] = field(default_factory=dict)
 
 
 def client_figures(views: Views, versions: Mapping[str, str]) -> list[Figures]:
@@ -57,6 +58,7 @@ def client_figures(views: Views, versions: Mapping[str, str]) -> list[Figures]:
                 shares=sum((fill.qty for fill in fills), ZERO),
                 cancels=cancels,
                 replaces=replaces,
+                measured=len(view.latencies_ms),
                 first_report_ms=percentiles(list(view.latencies_ms.values())),
             )
         )

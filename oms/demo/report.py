@@ -29,13 +29,12 @@ ORDERS, FILLS = "order by order", "each in the ledger once and told to its clien
 FILLED, REJECTED, CANCELED = "2", "8", "4"
 CLIENT_COLUMNS = (
     "client", "FIX", "orders>", "filled>", "cancelled>", "rejected>", "fills>", "shares>", "cancels>", "replaces>",
-    "ms to first report: p50>", "p90>", "p99>", "max>",
 )  # fmt: skip
 BROKER_COLUMNS = (
     "broker", "FIX", "orders>", "filled>", "cancelled>", "rejected>", "fills>", "shares>", "busted>", "corrected>",
-    "cancels>", "replaces>", "sent twice>",
 )  # fmt: skip
-HOP_COLUMNS = ("hop", "session", "messages>", "p50>", "p90>", "p99>", "worst>")
+MEASURED = "order to first report"
+HOP_COLUMNS = ("from, to", "session", "messages>", "p50>", "p90>", "p99>", "worst>")
 REFUSED_COLUMNS = ("session", "refused by", "reason~", "count>")
 KILL_COLUMNS = ("killed", "after orders>", "open again after>", "all sessions on after>")
 DIFFERENCE_COLUMNS = ("about~", "what", "client says~", "ledger says~", "broker says~")
@@ -111,7 +110,7 @@ def tell(out: Console, outcome: Outcome) -> None:
             table("Clients", CLIENT_COLUMNS, [_client_row(one) for one in outcome.clients]),
             table("Brokers", BROKER_COLUMNS, [_broker_row(one) for one in outcome.brokers]),
             _maybe("Refused", REFUSED_COLUMNS, [(o.session, o.by, o.reason, o.count) for o in outcome.refusals]),
-            _maybe("Time within the gateway", HOP_COLUMNS, [_hop_row(one) for one in outcome.latencies]),
+            table("Time, as the clients measured it and within the gateway", HOP_COLUMNS, _hop_rows(outcome)),
             _maybe("Chaos: SIGKILL while trading", KILL_COLUMNS, [_kill_row(one) for one in outcome.recoveries]),
         ],
     )
@@ -126,7 +125,8 @@ def _tell_proof(outcome: Outcome) -> None:
     compared, chain, items = outcome.compared, outcome.chain, outcome.items
     refused = compared.orders - compared.at_brokers
     at_brokers = f"{compared.at_brokers:,} of them at a broker, {refused:,} refused before they left"
-    amended = f"{compared.amended:,} of them busted or corrected later"
+    repeats = sum(one.duplicates for one in outcome.brokers)
+    amended = f"{compared.amended:,} busted or corrected later, {plural(repeats, 'report')} sent twice"
     facts = [
         (
             "orders",
@@ -206,13 +206,11 @@ def tell_suggestions(outcome: Outcome, oms: str, stays: bool) -> None:
 
 
 def _client_row(one: Figures) -> tuple[object, ...]:
-    measured = one.first_report_ms
-    latency = [f"{measured[name]:.1f}" if measured else "" for name in ("p50", "p90", "p99", "max")]
-    return (*_common(one), *_requests(one), *latency)
+    return (*_common(one), _asked(one.cancels), _asked(one.replaces))
 
 
 def _broker_row(one: Figures) -> tuple[object, ...]:
-    return (*_common(one), one.busted, one.corrected, *_requests(one), one.duplicates)
+    return (*_common(one), one.busted, one.corrected)
 
 
 def _common(one: Figures) -> tuple[object, ...]:
@@ -220,16 +218,20 @@ def _common(one: Figures) -> tuple[object, ...]:
     return (one.name, one.version, one.orders, *by_status, one.fills, number(one.shares))
 
 
-def _requests(one: Figures) -> tuple[str, str]:
-    return _asked(one.cancels), _asked(one.replaces)
-
-
 def _asked(one: Asked) -> str:
     return f"{one.granted} of {one.asked}"
 
 
-def _hop_row(one: Latency) -> tuple[object, ...]:
-    return (one.hop, one.session, one.count, span(one.p50), span(one.p90), span(one.p99), span(one.worst))
+def _hop_rows(outcome: Outcome) -> list[tuple[object, ...]]:
+    """First what the clients measured, then what the gateway did."""
+    rows: list[tuple[object, ...]] = []
+    for one in outcome.clients:
+        took = [span(milliseconds / 1000) for milliseconds in one.first_report_ms.values()]
+        rows.append((MEASURED, one.name, one.measured, *took))
+    for hop in outcome.latencies:
+        times = (hop.p50, hop.p90, hop.p99, hop.worst)
+        rows.append((hop.hop, hop.session, hop.count, *[span(seconds) for seconds in times]))
+    return rows
 
 
 def _kill_row(one: Recovery) -> tuple[object, ...]:

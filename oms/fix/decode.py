@@ -147,7 +147,11 @@ def clean(text: str) -> str:
     """
     if text.isascii() and not _UNSTORABLE.search(text):
         return text
-    text = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    try:
+        data = text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # text that never was bytes
+        data = text.encode("utf-8", "backslashreplace")
+    text = data.decode("utf-8", "backslashreplace")
     return _UNSTORABLE.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
 
 

@@ -17,7 +17,9 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, Protocol
 
 import quickfix as fix
@@ -76,7 +78,8 @@ class SessionHandle:
     engine_session: Any = None
     native_id: Any = None
     sending: int = 0
-    dictionaries: tuple[Any, ...] = field(default_factory=tuple)
+    loading: tuple[Future[Any], ...] = ()
+    dictionaries: tuple[Any, ...] | None = None  # those of `loading`, once they were needed
     head: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -120,6 +123,18 @@ def _unpin_thread() -> None:
     if hasattr(_thread, "pinned"):
         del _thread.pinned
         _release(0)
+
+
+_loader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="fix-dictionary")
+
+
+@cache
+def _loading(path: str) -> Future[Any]:
+    """A data dictionary of our own, for messages with repeating groups: the engine does not lend its own.
+
+    The largest takes more than a second of the engine's time, so it is read beside the rest of the start.
+    """
+    return _loader.submit(fix.DataDictionary, path)
 
 
 class _Log(fix.Log):
@@ -227,14 +242,13 @@ class Engine:
         tls: bool = False,
     ) -> None:
         self._listener = listener
-        self._loaded: dict[str, Any] = {}
         self._logged_out = threading.Condition()
         self.sessions: dict[str, SessionHandle] = {}
         self._by_id: dict[str, SessionHandle] = {}
         self._by_address: dict[int, SessionHandle] = {}
         for session_id, name in names.items():
-            loaded = tuple(self._dictionary(path) for path in (dictionaries or {}).get(name, ()))
-            handle = SessionHandle(name, session_id, dictionaries=loaded)
+            loading = tuple(_loading(path) for path in (dictionaries or {}).get(name, ()))
+            handle = SessionHandle(name, session_id, loading=loading)
             self.sessions[name] = self._by_id[session_id] = handle
         self._application = _Application(self)
         self._settings = fix.SessionSettings()
@@ -251,19 +265,17 @@ class Engine:
             self._application, self._store_factory, self._settings, self._log_factory
         )
 
-    def _dictionary(self, path: str) -> Any:
-        if path not in self._loaded:
-            self._loaded[path] = fix.DataDictionary(path)
-        return self._loaded[path]
-
     # -- owner's side ------------------------------------------------------------------------------------
 
     def start(self) -> None:
         """Open ports or begin to connect. Raises OSError with the engine's words where a port is taken."""
+        problem = ""
         try:
             self._engine.start()
         except (fix.ConfigError, fix.RuntimeError) as error:
-            raise OSError(str(error)) from error
+            problem = str(error)
+        if problem:  # raised out here, because that error's traceback would keep the native engine alive
+            raise OSError(problem)
 
     def stop(self, seconds: float = 5.0) -> bool:
         """Log out and close everything. False if the engine did not finish in time (a stalled peer).
@@ -312,6 +324,8 @@ class Engine:
             if not handle.logged_on:  # asked again under the session's lock; after `stop` there is no session
                 return ""
             # Without the envelope the engine's parser drops all but the first entry of a repeating group.
+            if handle.dictionaries is None:
+                handle.dictionaries = tuple(one.result() for one in handle.loading)
             message = fix.Message(f"{handle.head}{text}10=000\x01", *handle.dictionaries, False)
             return _as_left(handle.outgoing, text) if handle.engine_session.send(message) else ""
         except (fix.FIXException, TypeError, UnicodeError) as error:

@@ -199,9 +199,7 @@ def test_an_order_that_came_to_the_broker_twice_is_found() -> None:
 def test_an_order_that_the_broker_has_for_another_client_order_is_found() -> None:
     views = agreeing()
     views.brokers[BROKER].orders["CA1"].order.trace = "CLIENT1/A3"
-    assert found(views) == [
-        (f"{BROKER} ClOrdID(11) CA1", "whose order it is (7001)", "CLIENT1/A3", "CLIENT1/A1", "")
-    ]
+    assert found(views) == [(f"{BROKER} ClOrdID(11) CA1", "whose order it is (7001)", "CLIENT1/A3", "CLIENT1/A1", "")]
 
 
 @pytest.mark.parametrize(
