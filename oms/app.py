@@ -29,7 +29,7 @@ from oms.fix.endpoint import Endpoint
 from oms.fix.engine import Engine
 from oms.flow import Flow
 from oms.inbox import Inbox
-from oms.ledger.database import database_errors, migrate_configured, open_database
+from oms.ledger.database import database_errors, migrate_configured, open_database, revive_database
 from oms.ledger.load import Reader
 from oms.ledger.writer import Writer
 from oms.ops.metrics import Metrics
@@ -152,7 +152,8 @@ class Gateway:
         config = self._config
         self._book = Book()
         today = self._today()
-        self._recovered = startup.recover(config, self._reader, self._book, today)
+        with database_errors(self._url):
+            self._recovered = startup.recover(config, self._reader, self._book, today)
         terms = core_terms_of(config)
         self._core = Core(self._book, LiveJudge(terms, self._book.is_up), dict(terms.brokers))
         self._inbox = Inbox([*config.sessions, UNKNOWN_SESSION], config.inbox.per_session)
@@ -174,7 +175,14 @@ class Gateway:
         }
         endpoint = Endpoint(self._inbox, self._book, self._senders, windows, self._may_send)
         self._outbox = Outbox(self._senders)
-        self._committer = Committer(self._writer, self._reader, self._outbox, self._fail, self._metrics.committed)
+        self._committer = Committer(
+            self._writer,
+            self._reader,
+            self._outbox,
+            self._fail,
+            self._metrics.committed,
+            lambda: revive_database(config),
+        )
         self._flow = Flow(
             self._inbox,
             self._core,
@@ -200,8 +208,7 @@ class Gateway:
         self._engines = engines
 
     def _today(self) -> Any:
-        now = datetime.now(UTC)
-        return (now + timedelta(days=1) - self._rollover).date() if self._rollover else now.date()
+        return self._config.gateway.trade_date(datetime.now(UTC))
 
     def _start(self) -> None:
         """Write down what recovery found, then open: brokers first, so that clients find routes."""

@@ -45,12 +45,14 @@ class Committer:
         outbox: Outbox,
         failed: Callable[[BaseException], None],
         committed: Callable[[Batch, datetime, float], None],
+        revive: Callable[[], None] = lambda: None,
     ) -> None:
         self._writer = writer
         self._reader = reader
         self._outbox = outbox
         self._failed = failed
         self._committed = committed
+        self._revive = revive  # starts a database of the gateway's own again, where it has one
         self._queue: queue.Queue[tuple[Batch, list[Message]] | None] = queue.Queue(maxsize=1)
         self._stopping = threading.Event()
         self._dead: BaseException | None = None
@@ -154,6 +156,7 @@ class Committer:
                 raise JournalFailure(f"the ledger did not come back before the stop: {self.outage}")
             attempt += 1
             try:
+                self._revive()
                 committed_at = self._writer.settle(batch)
             except (*CONNECTION_LOST, OperatorError) as error:
                 self.outage = str(error)

@@ -169,8 +169,8 @@ class Flow:
         self._decide(event, kind, type(body).__name__, number or None, None, raw, detail, batch, fx, messages)
 
     def trade_date(self, at: datetime) -> date:
-        """The gateway's trading day at a time: it begins at the configured rollover (UTC)."""
-        return (at + timedelta(days=1) - self._rollover).date() if self._rollover else at.date()
+        """The gateway's trading day at a time: the UTC date on which it began, at the configured rollover."""
+        return (at - self._rollover).date()
 
     def _sent(self, heard: Heard) -> None:
         for send in heard.matter:

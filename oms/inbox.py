@@ -120,5 +120,5 @@ class Inbox:
         return taken
 
     def statistics(self) -> dict[str, int]:
-        """Entries waiting, by session; '' is the gateway's own queue."""
-        return {"": len(self._own), **{name: len(queue) for name, queue in self._queues.items()}}
+        """Entries waiting, by session; '' is of senders that are no session, `own` the gateway's own."""
+        return {**{name: len(queue) for name, queue in self._queues.items()}, "own": len(self._own)}

@@ -88,7 +88,10 @@ def opened(directory: Path) -> Iterator[Place]:
         _end_leftovers(place)
         with _usable(directory):
             _clear(directory)
-        yield place
+        try:
+            yield place
+        finally:
+            _stop_postgres(place)  # one whose start was interrupted belongs to nobody
 
 
 @contextmanager
@@ -120,6 +123,11 @@ def _end_leftovers(place: Place) -> None:
         with suppress(psutil.NoSuchProcess):
             process.kill()
     psutil.wait_procs(alive, timeout=END_SECONDS)
+    _stop_postgres(place)
+
+
+def _stop_postgres(place: Place) -> None:
+    """Stop the embedded server, if it runs and nobody uses it."""
     server = EmbeddedPostgres(place.postgres)
     if server.postmaster() is not None:
         with server:  # joined and left again: the last user stops it

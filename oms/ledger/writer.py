@@ -26,14 +26,12 @@ from oms.errors import JournalFailure, OperatorError
 from oms.ledger import rows, schema
 from oms.ledger.batch import Batch, Position, Send
 from oms.ledger.chain import FIELD, GENESIS, LINE, NULL, JournalRow, canonical, text_hash
-from oms.ledger.database import gateway_connection
+from oms.ledger.database import GATEWAY_LOCK, gateway_connection
 
 # What tells that the database went away, so that the outcome of a commit is not known.
 # After a failover the server may be a standby for a while, which is the same to us.
 CONNECTION_LOST = (psycopg.OperationalError, psycopg.InterfaceError, psycopg.errors.ReadOnlySqlTransaction)
 
-# One gateway per ledger: held by the writer's connection as long as it lives.
-_LOCK = 0x6F6D7331
 _DIALECT = postgresql.dialect()
 _JOURNAL_COLUMNS = JournalRow._fields
 _ITEM_CHANGES = ("item_id", "state", "resolution", "resolved_at")
@@ -185,7 +183,7 @@ class Writer:
         connection = gateway_connection(self._url, autocommit=True, application_name="oms writer")
         for setting in _SETTINGS:
             connection.execute(f"SET {setting}".encode())
-        locked = connection.execute("SELECT pg_try_advisory_lock(%s)", (_LOCK,)).fetchone()
+        locked = connection.execute("SELECT pg_try_advisory_lock(%s)", (GATEWAY_LOCK,)).fetchone()
         if not locked or not locked[0]:
             connection.close()
             raise OperatorError(

@@ -33,7 +33,7 @@ from oms.ops.log import EventLog
 from oms.ops.tally import Histogram, Tally
 from oms.outbox import Message, Sender
 
-OWN = "own"  # the queue of what the gateway tells itself
+UNKNOWN = "unknown"  # the queue of senders that are no session of ours
 COUNTER, GAUGE, HISTOGRAM = "counter", "gauge", "histogram"
 Samples = Mapping[tuple[str, ...], Any]
 
@@ -223,7 +223,7 @@ class Metrics:
         since = min(self._under_way.copy().values(), default=None)
         outbox = {name: sender.statistics() for name, sender in sources.senders.items()}
         return {
-            "oms_inbox_waiting": {(name or OWN,): number for name, number in self._inbox.statistics().items()},
+            "oms_inbox_waiting": {(name or UNKNOWN,): number for name, number in self._inbox.statistics().items()},
             "oms_inbox_limit": {(): self._config.inbox.per_session},
             "oms_outbox_waiting": {(name,): found["waiting"] for name, found in outbox.items()},
             "oms_outbox_behind": {(name,): found["behind"] for name, found in outbox.items()},

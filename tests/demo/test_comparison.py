@@ -100,9 +100,9 @@ def test_a_bust_that_the_ledger_lacks_is_found() -> None:
 
 def test_a_correction_of_a_fill_that_the_ledger_lacks_is_found() -> None:
     views = agreeing()
-    rows = (*views.ledger.fills, fill("A1", "X9", 5, "10", "correct", "X7"))
+    rows = (*views.ledger.fills, fill("A1", "X9", 5, "10", "correct", "X8"))
     assert found(with_ledger(views, fills=rows)) == [
-        (f"{BROKER} ExecID(17) X9", "fill", "", "correct of ExecRefID(19) X7, which is not in the ledger", "")
+        (f"{BROKER} ExecID(17) X9", "fill", "", "correct of ExecRefID(19) X8, which is not in the ledger", "")
     ]
 
 

@@ -149,12 +149,6 @@ def test_what_a_killed_demo_left_is_ended_by_the_next(directory: Path) -> None:
 
 def test_a_directory_that_is_not_its_own_is_refused_with_exit_code_2(directory: Path) -> None:
     (directory / "mine.txt").write_text("mine")
-    refused = subprocess.run(
-        [*OMS, "demo", "--dir", str(directory)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        check=False,
-    )
+    refused = subprocess.run([*OMS, "demo", "--dir", str(directory)], capture_output=True, text=True, check=False)
     assert (refused.returncode, refused.stdout) == (2, "")
     assert refused.stderr == f"oms: {directory} has files that no demo made; name another directory with --dir\n"

@@ -51,11 +51,15 @@ def test_every_way_to_end_the_demo_is_an_interrupt(number: signal.Signals) -> No
 
 def test_an_interrupt_is_put_off_until_a_process_is_known() -> None:
     done: list[str] = []
-    with Interrupts() as interrupts, pytest.raises(KeyboardInterrupt):
+
+    def start(interrupts: Interrupts) -> None:
         with interrupts.held():
             os.kill(os.getpid(), signal.SIGTERM)
             done.append("started")
         done.append("never reached")
+
+    with Interrupts() as interrupts, pytest.raises(KeyboardInterrupt):
+        start(interrupts)
     assert done == ["started"]
 
 
@@ -90,18 +94,20 @@ def test_a_process_is_killed_where_ending_it_is_interrupted(
 
 
 def test_a_process_that_ends_by_itself_is_told_with_the_end_of_its_log(processes: Processes) -> None:
-    with processes, pytest.raises(DemoFailure) as failure:
+    with processes:
         child = processes.start("gateway", "import sys; sys.exit('oms: port 5201 is taken')")
-        processes.wait_until(lambda: False, 10, "never")
+        with pytest.raises(DemoFailure) as failure:
+            processes.wait_until(lambda: False, 10, "never")
     assert str(failure.value) == (
         f"gateway ended by itself (exit code 1); the end of {child.log}:\n    oms: port 5201 is taken"
     )
 
 
 def test_what_does_not_come_in_time_is_told(processes: Processes) -> None:
-    with processes, pytest.raises(DemoFailure) as failure:
+    with processes:
         processes.start("gateway", "import time; time.sleep(60)")
-        processes.wait_until(lambda: False, 0.1, "the gateway to open")
+        with pytest.raises(DemoFailure) as failure:
+            processes.wait_until(lambda: False, 0.1, "the gateway to open")
     assert str(failure.value).startswith("waited 0 s in vain: the gateway to open; see the logs in ")
 
 

@@ -1,6 +1,6 @@
 """Three views that agree: one client and one broker with four orders, for tests that then spoil one of them.
 
-A1 bought 100 in two fills, the first of which was corrected; A2 was refused by a rule; A3 was replaced as A4 and
+A1 bought 100 in two fills, the first of which was corrected twice; A2 was refused by a rule; A3 was replaced as A4 and
 cancelled after a part fill whose other part was busted; A5 never became an order (OrderID(37) NONE).
 """
 
@@ -94,7 +94,7 @@ def client_side() -> ClientView:
 
 def broker_side() -> BrokerView:
     """What the broker recorded."""
-    first = [broker_fill("A1", "X1", 60, "10", "X3"), broker_fill("A1", "X2", 40, "11")]
+    first = [broker_fill("A1", "X1", 60, "10", "X7"), broker_fill("A1", "X2", 40, "11")]
     second = [broker_fill("A3", "X4", 30, "10"), broker_fill("A3", "X5", 0, "10", "X6")]
     orders = [
         held("A1", "2", first),
@@ -120,10 +120,11 @@ def ledger() -> Snapshot:
         fills=(
             fill("A1", "X1", 50, "10"),
             fill("A1", "X2", 40, "11"),
-            fill("A1", "X3", 60, "10", "correct", "X1"),
+            fill("A1", "X3", 55, "10", "correct", "X1"),
+            fill("A1", "X7", 60, "10", "correct", "X3"),
             fill("A3", "X4", 30, "10"),
             fill("A3", "X5", 20, "10"),
-            fill("A3", "X6", 0, "0", "bust", "X5"),
+            fill("A3", "X6", 20, "10", "bust", "X5"),
         ),
     )
 

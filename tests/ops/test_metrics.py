@@ -161,6 +161,7 @@ def test_sessions_show_their_state_and_what_waits_for_the_core(watched: tuple[De
         ("oms_inbox_waiting", "BROKER1"): 0,
         ("oms_inbox_waiting", "BROKER2"): 0,
         ("oms_inbox_waiting", "own"): 0,
+        ("oms_inbox_waiting", "unknown"): 0,
     }
 
 

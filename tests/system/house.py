@@ -69,11 +69,11 @@ def until(reached: Callable[[], T], what: str, seconds: float = SECONDS) -> T:
     return answer
 
 
-def in_parallel(actions: Sequence[Callable[[], None]]) -> None:
+def in_parallel(actions: Sequence[Callable[[], object]]) -> None:
     """Run all at once; the first failure is raised after all have ended."""
     failures: list[BaseException] = []
 
-    def guarded(action: Callable[[], None]) -> None:
+    def guarded(action: Callable[[], object]) -> None:
         try:
             action()
         except BaseException as error:
