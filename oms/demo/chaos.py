@@ -67,8 +67,10 @@ class Moment:
         return time.monotonic() - self.monotonic
 
 
-def kill_postgres(server: EmbeddedPostgres) -> None:
-    """SIGKILL to the embedded server that runs on the demo's data."""
+def kill_postgres(server: EmbeddedPostgres) -> int:
+    """SIGKILL to the embedded server that runs on the demo's data; returns its number, 0 where none runs."""
     running = server.postmaster()
-    if running is not None:
-        os.kill(running.pid, signal.SIGKILL)
+    if running is None:
+        return 0
+    os.kill(running.pid, signal.SIGKILL)
+    return running.pid

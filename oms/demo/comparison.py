@@ -198,17 +198,18 @@ def _status(ord_status: str) -> str:
 
 
 def _children(book: _Book) -> Iterator[Difference]:
-    """Every child order is at its broker, unless it was refused on the way; and the broker names it as the ledger."""
+    """Every child order is at its broker, unless it was refused or never left; the broker names it as the ledger."""
     for child in book.views.ledger.children:
         order = book.by_id.get(child.order_id)
         about = book.about(order) if order is not None else f"{child.broker} ClOrdID(11) {child.child_id}"
         held = book.held(child)
+        never_left = child.child_id in book.views.ledger.never_left
         what = f"order at {child.broker}"
         if held is None:
-            if True:
+            if child.life != life.REJECTED and not (never_left and child.finished):
                 yield Difference(about, what, ledger=child.life, broker=ABSENT)
             continue
-        if child.child_id in book.views.ledger.never_left:
+        if never_left:
             yield Difference(about, what, ledger="never left", broker=f"OrdStatus(39) {held.ord_status}")
         for what, ledger, broker in (
             ("ClOrdID(11) in force at the broker", child.cl_ord_id, held.order.cl_ord_id),

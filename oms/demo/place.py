@@ -51,7 +51,7 @@ class Place:
         """The configuration with trading on, on free ports of loopback. Raises OperatorError."""
         names = ("clients", *(broker.name for broker in BROKERS), "metrics")
         self.ports = dict(zip(names, free_ports(len(names)), strict=True))
-        with _usable(self.directory):
+        with usable(self.directory):
             self.logs.mkdir()
             write_demo(
                 self.directory,
@@ -64,7 +64,7 @@ class Place:
 
     def note_processes(self, running: dict[str, tuple[int, float]]) -> None:
         """Keep name, number and start time of the processes under way, for a run after this one."""
-        with _usable(self.directory):
+        with usable(self.directory):
             (self.directory / "processes.json").write_text(json.dumps(running), encoding="utf-8")
 
 
@@ -72,7 +72,7 @@ class Place:
 def opened(directory: Path) -> Iterator[Place]:
     """The directory, empty but for its marker, for as long as the block lasts. Raises OperatorError."""
     marker = directory / MARKER
-    with _usable(directory):
+    with usable(directory):
         if directory.exists() and not marker.exists() and any(directory.iterdir()):
             raise OperatorError(f"{directory} has files that no demo made; name another directory with --dir")
         directory.mkdir(parents=True, exist_ok=True)
@@ -86,7 +86,7 @@ def opened(directory: Path) -> Iterator[Place]:
             ) from None
         place = Place(directory)
         _end_leftovers(place)
-        with _usable(directory):
+        with usable(directory):
             _clear(directory)
         try:
             yield place
@@ -95,7 +95,8 @@ def opened(directory: Path) -> Iterator[Place]:
 
 
 @contextmanager
-def _usable(directory: Path) -> Iterator[None]:
+def usable(directory: Path) -> Iterator[None]:
+    """What the system refuses within the block, as an OperatorError that names the file and the remedy."""
     try:
         yield
     except OSError as error:

@@ -57,7 +57,7 @@ class Progress:
                 self._live = Live(console=self._console, auto_refresh=False, transient=True)
                 self._live.start()
             self._live.update(_table(rows), refresh=True)
-        elif time.monotonic() - self._last_line >= LINE_SECONDS and any(child.status for child in children.values()):
+        elif time.monotonic() - self._last_line >= LINE_SECONDS and any(row["fills"] != "0" for row in rows):
             self.say("; ".join(_line(row) for row in rows))
 
     def done(self) -> None:

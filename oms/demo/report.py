@@ -15,6 +15,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from oms.cli import words
 from oms.cli.output import clean, number, plural, print_tables, span, table
 from oms.demo.chaos import Recovery
 from oms.demo.comparison import Compared
@@ -26,13 +27,6 @@ from oms.ledger.verify import ChainReport
 
 SHOWN = 40
 ORDERS, FILLS = "order by order", "each in the ledger once and told to its client once"
-FILLED, REJECTED, CANCELED = "2", "8", "4"
-CLIENT_COLUMNS = (
-    "client", "FIX", "orders>", "filled>", "cancelled>", "rejected>", "fills>", "shares>", "cancels>", "replaces>",
-)  # fmt: skip
-BROKER_COLUMNS = (
-    "broker", "FIX", "orders>", "filled>", "cancelled>", "rejected>", "fills>", "shares>", "busted>", "corrected>",
-)  # fmt: skip
 MEASURED = "order to first report"
 HOP_COLUMNS = ("from, to", "session", "messages>", "p50>", "p90>", "p99>", "worst>")
 REFUSED_COLUMNS = ("session", "refused by", "reason~", "count>")
@@ -107,8 +101,7 @@ def tell(out: Console, outcome: Outcome) -> None:
     print_tables(
         out,
         [
-            table("Clients", CLIENT_COLUMNS, [_client_row(one) for one in outcome.clients]),
-            table("Brokers", BROKER_COLUMNS, [_broker_row(one) for one in outcome.brokers]),
+            _sides([*outcome.clients, *outcome.brokers]),
             _maybe("Refused", REFUSED_COLUMNS, [(o.session, o.by, o.reason, o.count) for o in outcome.refusals]),
             table("Time, as the clients measured it and within the gateway", HOP_COLUMNS, _hop_rows(outcome)),
             _maybe("Chaos: SIGKILL while trading", KILL_COLUMNS, [_kill_row(one) for one in outcome.recoveries]),
@@ -205,17 +198,22 @@ def tell_suggestions(outcome: Outcome, oms: str, stays: bool) -> None:
 # --- rows of the tables -----------------------------------------------------------------------------------
 
 
-def _client_row(one: Figures) -> tuple[object, ...]:
-    return (*_common(one), _asked(one.cancels), _asked(one.replaces))
-
-
-def _broker_row(one: Figures) -> tuple[object, ...]:
-    return (*_common(one), one.busted, one.corrected)
-
-
-def _common(one: Figures) -> tuple[object, ...]:
-    by_status = (one.ord_status.get(status, 0) for status in (FILLED, CANCELED, REJECTED))
-    return (one.name, one.version, one.orders, *by_status, one.fills, number(one.shares))
+def _sides(sides: Sequence[Figures]) -> Table:
+    """A column for each client and broker."""
+    statuses = sorted({status for one in sides for status in one.ord_status})
+    rows: list[tuple[object, ...]] = [
+        ("FIX", *[one.version for one in sides]),
+        ("orders", *[one.orders for one in sides]),
+        *[(f"  {words.ord_status(status)}", *[one.ord_status.get(status, 0) for one in sides]) for status in statuses],
+        ("fills", *[one.fills for one in sides]),
+        ("  busted later", *[one.busted for one in sides]),
+        ("  corrected later", *[one.corrected for one in sides]),
+        ("shares, net", *[number(one.shares) for one in sides]),
+        ("cancels granted", *[_asked(one.cancels) for one in sides]),
+        ("replaces granted", *[_asked(one.replaces) for one in sides]),
+        ("reports sent twice", *[one.duplicates for one in sides]),
+    ]
+    return table("What each side recorded", ("", *[f"{one.name}>" for one in sides]), rows)
 
 
 def _asked(one: Asked) -> str:

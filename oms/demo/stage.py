@@ -6,7 +6,7 @@ Postgres. `open` raises OperatorError (nothing was traded yet: a set-up problem)
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -19,13 +19,13 @@ from oms.config.load import Config, load
 from oms.demo import chaos
 from oms.demo.chaos import Kill, Moment, Recovery
 from oms.demo.interrupts import Interrupts
-from oms.demo.place import LOOPBACK, Place
-from oms.demo.plan import BROKERS, CLIENTS, plans, write_plans
+from oms.demo.place import LOOPBACK, Place, usable
+from oms.demo.plan import BROKERS, CLIENTS, Party, plans, write_plans
 from oms.demo.processes import Child, DemoFailure, Processes
 from oms.demo.progress import Progress
 from oms.errors import OperatorError
 from oms.ledger import queries
-from oms.ledger.database import Engine, is_gateway_running, open_database, open_ledger
+from oms.ledger.database import Engine, database_errors, is_gateway_running, open_database, open_ledger
 from oms.ledger.embedded import EmbeddedPostgres
 from oms.ledger.records import SessionActivity
 from oms.sim.matching import read_instruments
@@ -77,8 +77,9 @@ class Stage:
     def __init__(self, place: Place, options: Options, progress: Progress, interrupts: Interrupts) -> None:
         self.place = place
         self.options = options
-        self.config: Config | None = None
-        self.engine: Engine
+        self.engine: Engine  # on the ledger, read-only; this and what follows are there after `open`
+        self._config: Config
+        self._url: str
         self._progress = progress
         self._interrupts = interrupts
         self._exit = ExitStack()
@@ -107,10 +108,10 @@ class Stage:
             for broker in BROKERS:
                 self._start_broker(broker.name, broker.version)
             self._start_gateway()
-            self.config = load(self.place.config)
-            self._postgres.enter_context(open_database(self.config))
+            self._config = load(self.place.config)
+            self._url = self._postgres.enter_context(open_database(self._config))
             self._until(self._gateway_is_open, START_SECONDS, "the gateway to open")
-            self.engine = self._postgres.enter_context(open_ledger(self.config))
+            self.engine = self._postgres.enter_context(open_ledger(self._config))
             self._until(lambda: self._logged_on(BROKERS), START_SECONDS, "the brokers' sessions to log on")
             self._start_clients(self.options.rate)
             self._until(lambda: self._logged_on(CLIENTS), START_SECONDS, "the clients' sessions to log on")
@@ -121,7 +122,9 @@ class Stage:
         instruments = read_instruments(self.place.instruments)
         for client in CLIENTS:
             number = self.options.planned()[client.name] + more
-            write_plans(self._orders(client.name), islice(plans(client, self.options.seed, instruments), number))
+            wanted = islice(plans(client, self.options.seed, instruments), number)
+            with usable(self.place.directory):
+                write_plans(self._orders(client.name), wanted)
 
     def _orders(self, client: str) -> Path:
         return self.place.directory / f"orders-{client}.csv"
@@ -151,18 +154,14 @@ class Stage:
         except (FileNotFoundError, ValueError):
             return False
 
-    def _logged_on(self, parties: tuple[object, ...], since: datetime | None = None) -> bool:
-        names = {getattr(party, "name", "") for party in parties}
-        on = {
-            one.position.session
-            for one in self._sessions()
-            if one.position.logged_on and (since is None or one.position.changed_at > since)
-        }
-        return names <= on
+    def _logged_on(self, parties: Sequence[Party], since: datetime | None = None) -> bool:
+        """Whether the ledger has them all logged on, by a logon after `since`."""
+        positions = [one.position for one in self._sessions()]
+        on = {one.session for one in positions if one.logged_on and (since is None or one.changed_at > since)}
+        return on >= {party.name for party in parties}
 
     def _sessions(self) -> list[SessionActivity]:
-        assert self.config is not None
-        return queries.list_sessions(self.engine, self.config.gateway.trade_date(datetime.now(UTC)))
+        return queries.list_sessions(self.engine, self._config.gateway.trade_date(datetime.now(UTC)))
 
     def _until(self, reached: Callable[[], bool], seconds: float, what: str) -> None:
         self._processes.wait_until(reached, seconds, what, self._show)
@@ -217,9 +216,8 @@ class Stage:
 
     def _wait_for_quiet(self) -> None:
         """Two looks at the ledger some time apart show the same, with nothing waiting to leave on any side."""
-        deadline = Moment.now()
+        begun = looked = Moment.now()
         before: list[SessionActivity] = []
-        looked = Moment.now()
 
         def quiet() -> bool:
             nonlocal before, looked
@@ -227,7 +225,7 @@ class Stage:
                 return False
             now = self._sessions()
             same = now == before and not any(one.waiting for one in now)
-            fresh = [child for child in self._simulators() if child.seen > deadline.monotonic]
+            fresh = [child for child in self._simulators() if child.seen > begun.monotonic]
             idle = all(not child.status.get("queued") and not child.status.get("in_flight") for child in fresh)
             before, looked = now, Moment.now()
             return same and idle and len(fresh) == len(CLIENTS) + len(BROKERS)
@@ -261,14 +259,25 @@ class Stage:
         return open_seconds
 
     def _kill_postgres(self, moment: Moment) -> float:
-        """Kill the server and bring it up again under the running gateway, which must wait for it."""
+        """Kill the server under the running gateway, which must start it again; returns the seconds until it runs."""
         server = EmbeddedPostgres(self.place.postgres)
-        chaos.kill_postgres(server)
-        self._until(lambda: server.postmaster() is None, RECOVERY_SECONDS, "Postgres to be gone")
-        self._postgres.enter_context(server)
+        killed = chaos.kill_postgres(server)
+
+        def runs_again() -> bool:
+            now = server.postmaster()
+            return now is not None and now.pid != killed
+
+        self._until(runs_again, RECOVERY_SECONDS, "the gateway to start its Postgres again")
         open_seconds = moment.seconds
-        self._until(lambda: is_gateway_running(self.engine), RECOVERY_SECONDS, "the gateway to have its ledger again")
+        self._until(self._gateway_has_its_ledger, RECOVERY_SECONDS, "the gateway to have its ledger again")
         return open_seconds
+
+    def _gateway_has_its_ledger(self) -> bool:
+        try:
+            with database_errors(self._url):
+                return is_gateway_running(self.engine)
+        except OperatorError:  # not reachable yet
+            return False
 
     # -- afterwards ----------------------------------------------------------------------------------------
 

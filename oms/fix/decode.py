@@ -16,7 +16,7 @@ from oms.core import tags as t
 
 SOH = "\x01"
 # As FIX has a float: leading zeros, a trailing point or trailing zeros say nothing.
-_NUMBER = re.compile(r"-?0*(?:\d{1,15}(?:\.\d{0,10}0*)?|\.\d{1,10}0*)", re.ASCII)
+_NUMBER = re.compile(r"-?0{0,20}(?:\d{1,15}(?:\.\d{0,10}0{0,20})?|\.\d{1,10}0{0,20})", re.ASCII)
 _ID_LIMIT = 64
 _EXEC_ID_LIMIT = 400
 _UNSTORABLE = re.compile("[\x00\x1d-\x1f]")  # NUL, and what sets fields apart on the way to the database

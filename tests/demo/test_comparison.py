@@ -180,6 +180,19 @@ def test_an_order_that_never_left_and_went_to_another_broker_is_no_difference() 
     assert found(with_ledger(views, children=children, never_left=frozenset({"CA0"}))) == []
 
 
+@pytest.mark.parametrize(
+    ("finished", "differences"), [(True, []), (False, [(A3, f"order at {BROKER}", "", "canceled", "absent")])]
+)
+def test_an_order_that_was_cancelled_before_it_left_must_have_ended(
+    finished: bool, differences: list[tuple[str, ...]]
+) -> None:
+    views = agreeing()
+    del views.brokers[BROKER].orders["CA3"]
+    first, second = views.ledger.children
+    children = (first, replace(second, finished=finished))
+    assert found(with_ledger(views, children=children, never_left=frozenset({"CA3"}))) == differences
+
+
 def test_an_order_that_is_at_two_brokers_is_found() -> None:
     views = agreeing()
     other = replace(broker_side(), name="BROKER2", fills={}, strays=[])

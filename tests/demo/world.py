@@ -1,6 +1,6 @@
-"""Three views that agree: one client and one broker with four orders, for tests that then spoil one of them.
+"""Three views that agree, of one client and one broker, for tests that then spoil one of them.
 
-A1 bought 100 in two fills, the first of which was corrected twice; A2 was refused by a rule; A3 was replaced as A4 and
+A1 bought 100 in two fills, the first one corrected twice; A2 was refused by a rule; A3 was replaced as A4 and
 cancelled after a part fill whose other part was busted; A5 never became an order (OrderID(37) NONE).
 """
 

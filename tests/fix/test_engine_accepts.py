@@ -142,6 +142,6 @@ def test_groups_data_and_custom_tags_arrive_whole(pair: Pair) -> None:
 def test_the_engine_itself_would_refuse_what_does_not_belong(pair: Pair) -> None:
     """That it validates at all: otherwise the tests above would say nothing."""
     text = pair.encoder.encode(next(one for one in story().raw if one.msg_type == "9")).text
-    pair.gateway.send(text.replace("\x01434=1", ""), exact=True)
+    pair.gateway.send(text.replace("\x01434=2", ""), exact=True)
     refusal = pair.gateway.expect("3")
     assert refusal[371] == "434"

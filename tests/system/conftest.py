@@ -14,6 +14,7 @@ from oms.ledger.embedded import EmbeddedPostgres
 from oms.sim.peer import FixPeer
 from oms.sim.wire import Message
 from tests.system.house import House, in_parallel
+from tests.system.nursery import Nursery
 from tests.system.words import new_order, report
 
 _databases = itertools.count(1)
@@ -49,6 +50,14 @@ def make_house(tmp_path: Path, postgres_url: str) -> Iterator[Callable[..., Hous
 
     yield make
     in_parallel([house.close for house in made])
+
+
+@pytest.fixture(scope="session")
+def nursery() -> Iterator[Nursery]:
+    """Starts gateways as processes."""
+    made = Nursery()
+    yield made
+    made.close()
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,6 @@ place where a test polls, with a deadline (`until`).
 from __future__ import annotations
 
 import itertools
-import os
 import shutil
 import socket
 import threading
@@ -34,6 +33,7 @@ from oms.ledger.database import engine as ledger_engine
 from oms.ledger.verify import verify_chain
 from oms.sim.peer import FixPeer
 from oms.sim.session import BEGIN_STRINGS
+from tests.system.nursery import Forked, Nursery
 
 SECONDS = 15.0
 DIALECT_OF = {"4.2": "standard-fix42", "4.4": "standard-fix44", "5.0SP2": "standard-fix50sp2"}
@@ -113,6 +113,7 @@ class House:
         self.config_file = directory / "oms.toml"
         self.peers: dict[str, FixPeer] = {}
         self.gateway: Gateway | None = None
+        self.process: Forked | None = None
         self.error: BaseException | None = None
         self._thread: threading.Thread | None = None
         self._ledger: psycopg.Connection[dict[str, Any]] | None = None
@@ -209,6 +210,15 @@ class House:
         assert not self._thread.is_alive(), "the gateway did not stop"
         self.gateway = None
 
+    # -- the gateway as a process of its own ---------------------------------------------------------------
+
+    def fork(self, nursery: Nursery) -> Forked:
+        """Start the gateway as a process, and wait until its first batch is committed."""
+        before = self.rows("SELECT coalesce(max(batch), 0) AS batch FROM batches")[0]["batch"]
+        self.process = nursery.start(self.config_file)
+        self.until("SELECT FROM journal WHERE kind = 'config' AND batch > %s", before)
+        return self.process
+
     # -- counterparties ----------------------------------------------------------------------------------
 
     def peer(self, name: str) -> FixPeer:
@@ -235,14 +245,41 @@ class House:
 
     def drop(self, name: str) -> None:
         """Take a counterparty off the air; `peer` makes it anew on the same sequence numbers."""
-        self.peers.pop(name).stop()
+        peer = self.peers.pop(name)
+        peer.disconnect()
+        peer.stop()
         self.until("SELECT FROM session_positions WHERE session = %s AND NOT logged_on", name)
+
+    def numbers_agree(self, name: str) -> bool:
+        """Whether both sides of a session of a gateway in this process expect what the other will send next."""
+        assert self.gateway is not None
+        role = "client" if name in self.clients else "broker"
+        ours = self.gateway._engines[role].numbers(name)
+        theirs = self.peer(name).engine.numbers(name)
+        return ours == theirs[::-1]
+
+    def send_away(self, name: str, text: str) -> None:
+        """A counterparty sends while it is logged out: its engine keeps the message for the next logon."""
+        peer = self.peer(name)
+        handle = peer.engine.sessions[name]
+        assert not handle.logged_on
+        handle.logged_on = True
+        try:
+            peer.send(text)
+        finally:
+            handle.logged_on = False
 
     def close(self) -> None:
         """Stop everything, whatever its state."""
+        if self.process is not None and self.process.alive:
+            self.process.kill()
         if self._ledger is not None:
             self._ledger.close()
-        stops: list[Callable[[], None]] = [peer.stop for peer in self.peers.values()]
+        stops: list[Callable[[], object]] = []
+        for peer in self.peers.values():
+            if peer.logged_on:
+                peer.disconnect()  # a cut line needs no Logout(5), which takes an engine a second
+            stops.append(peer.stop)
         self.peers = {}
         if self.gateway is not None:
             stops.append(self.stop)
@@ -278,6 +315,3 @@ class House:
         finally:
             made.dispose()
         assert chain.ok, chain.problem
-
-    def pid_alive(self, pid: int) -> bool:
-        return Path(f"/proc/{pid}").exists() and os.getpid() != pid
