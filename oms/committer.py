@@ -56,6 +56,8 @@ class Committer:
         self._queue: queue.Queue[tuple[Batch, list[Message]] | None] = queue.Queue(maxsize=1)
         self._stopping = threading.Event()
         self._dead: BaseException | None = None
+        self._room = threading.Event()
+        self._room.set()
         self.outage = ""
         self.thread = threading.Thread(target=self._run, name="committer", daemon=True)
 
@@ -63,11 +65,19 @@ class Committer:
         """Queue a batch; blocks while one waits already. JournalFailure once the committer has failed."""
         while True:
             self._raise_if_dead()
+            self._room.clear()
             try:
                 self._queue.put((batch, messages), timeout=_LOOK_SECONDS)
             except queue.Full:
                 continue
             return
+
+    def wait_for_room(self, seconds: float) -> bool:
+        """Wait until the next batch would be taken up at once when the one under way is committed.
+
+        What is heard meanwhile joins that batch, rather than a third one behind it.
+        """
+        return self._room.wait(seconds)
 
     def find(self, wanted: Wanted) -> list[Order]:
         """Orders by an id that memory does not know, after everything under way is committed."""
@@ -120,11 +130,13 @@ class Committer:
         done = False
         try:
             while (entry := self._queue.get()) is not None:
+                self._room.set()
                 started = time.perf_counter()
                 committed_at = self._commit(entry[0])
+                seconds = time.perf_counter() - started
                 reached("committed")
                 self._outbox.deliver(entry[1])
-                self._committed(entry[0], committed_at, time.perf_counter() - started)
+                self._committed(entry[0], committed_at, seconds)
                 self._queue.task_done()
             done = True
         except JournalFailure as error:
@@ -137,6 +149,7 @@ class Committer:
     def _die(self, error: BaseException) -> None:
         """Nothing is committed any more: release who waits, and halt the house."""
         self._dead = error
+        self._room.set()
         self._queue.task_done()
         while not self._queue.empty():
             self._queue.get_nowait()
@@ -152,14 +165,15 @@ class Committer:
         attempt = 0
         while True:
             pause = _RETRY_SECONDS[min(attempt, len(_RETRY_SECONDS) - 1)]
-            if self._stopping.wait(pause):
-                raise JournalFailure(f"the ledger did not come back before the stop: {self.outage}")
+            stopping = self._stopping.wait(pause)
             attempt += 1
             try:
                 self._revive()
                 committed_at = self._writer.settle(batch)
             except (*CONNECTION_LOST, OperatorError) as error:
                 self.outage = str(error)
+                if stopping:
+                    raise JournalFailure(f"the ledger did not come back before the stop: {error}") from error
                 continue
             log.info("the ledger is back", batch=batch.number)
             self.outage = ""

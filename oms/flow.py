@@ -50,6 +50,9 @@ class Ledger(Protocol):
     def put(self, batch: Batch, messages: list[Message]) -> None:
         """Queue a batch for commit; its messages leave after it. Blocks while one waits already."""
 
+    def wait_for_room(self, seconds: float) -> bool:
+        """Wait until `put` would not block; False if it still would."""
+
     def find(self, wanted: Wanted) -> list[Any]:
         """Orders by an id that memory does not know. Waits for batches under way first."""
 
@@ -103,6 +106,8 @@ class Flow:
 
     def run_once(self, seconds: float) -> int:
         """Steps 1 to 4 for what is there; returns how many entries were taken."""
+        if not self._ledger.wait_for_room(max(seconds, 1.0)):
+            return 0
         heard = self._inbox.take(self._max_batch, 0.05 if self._sends else seconds)
         if heard:
             reached("received")
@@ -164,6 +169,8 @@ class Flow:
             self._inbound(heard, at, trade_date, batch, fx, messages)
             return
         body, kind, detail, number = self._own_event(heard)
+        if heard.kind == box.FAILED:  # answered, so it must not be taken when it comes again after a restart
+            self._note_number(heard.session, number)
         event = m.Event(heard.session, number, at, trade_date, body)
         raw = heard.raw.encode("utf-8", "surrogateescape")
         self._decide(event, kind, type(body).__name__, number or None, None, raw, detail, batch, fx, messages)
@@ -201,6 +208,13 @@ class Flow:
         values.append(clean(msg_type(heard.raw)))
         return m.Refused(*values), "refused", {"matter": values}, number
 
+    def _note_number(self, session: str, number: int) -> None:
+        """A message of a session is dealt with: it is not asked for again."""
+        state = self._core.book.sessions.get(session)
+        if state is not None:
+            state.in_msg_seq_num = max(state.in_msg_seq_num, number)
+            self._dirty.add(session)
+
     def _inbound(
         self,
         heard: Heard,
@@ -231,8 +245,7 @@ class Flow:
         elif isinstance(body, m.Unreadable):
             detail["unreadable"] = list(body)
         event = m.Event(heard.session, number, at, trade_date, body)
-        state.in_msg_seq_num = max(state.in_msg_seq_num, number)
-        self._dirty.add(heard.session)
+        self._note_number(heard.session, number)
         raw = heard.raw.encode("utf-8", "surrogateescape")
         kind = clean(msg_type(heard.raw))
         self._decide(event, "in", kind, number, sending_time, raw, detail, batch, fx, messages)

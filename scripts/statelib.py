@@ -73,9 +73,10 @@ HEAD = """# Order states
 
 <!-- Drawn by scripts/draw_states from oms/core/transitions.py and oms/core/status.py. Do not edit: draw it again. -->
 
-An order's **life** is one of the {count} states below. Cancels and replaces under way are a list beside it, and what is filled
-follows from the fills; so "pending" and "filled" are not states of life. OrdStatus(39), which the client sees, is worked out
-from all three. `oms orders show ID` shows life and OrdStatus(39); `oms orders explain ID` shows every step between.
+An order's **life** is one of the {count} states below. Cancels and replaces under way are a list beside it, and what
+is filled follows from the fills; so "pending" and "filled" are not states of life. OrdStatus(39), which the client
+sees, is worked out from all three. `oms orders show ID` shows life and OrdStatus(39), `oms orders explain ID` every
+step between.
 """
 
 
@@ -109,6 +110,14 @@ def status(state: str, cum: int) -> str:
     return f"{STATUS[code]} ({code})"
 
 
+def may_have_fills() -> set[str]:
+    """The states that an order may come to after a fill."""
+    reached = {row[life.TRADE] for row in life.TABLE.values() if life.TRADE in row}
+    while more := {after for state in reached for after in life.TABLE[state].values()} - reached:
+        reached |= more
+    return reached
+
+
 def leaves(state: str) -> str:
     """What LeavesQty(151) is in a state."""
     day, gtc = order(state, 40).leaves_qty, order(state, 40, tif="1").leaves_qty
@@ -125,16 +134,17 @@ def states() -> str:
         "| State | Meaning | OrdStatus(39) without fills | partly filled | filled | LeavesQty(151) |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
+    with_fills = may_have_fills()
     for state, meaning in MEANING.items():
-        seen = " | ".join(status(state, cum) for cum in (0, 40, 100))
+        seen = " | ".join(status(state, cum) if not cum or state in with_fills else "–" for cum in (0, 40, 100))
         lines.append(f"| `{state}` | {meaning} | {seen} | {leaves(state)} |")
     ended = ", ".join(f"`{state}`" for state in life.TABLE if state in life.TERMINAL)
     lines += [
         "",
-        "A cancel or replace under way shows as Pending cancel (6) or Pending replace (E) instead, whatever the state. For FIX",
-        "4.2 a replace of an order without fills shows as Replaced (5). The end: "
-        + ended
-        + ", or filled, with no request open.",
+        "A cancel or replace that is pending shows as Pending cancel (6) or Pending replace (E) instead, whatever",
+        "the state. A FIX 4.2 client is told a replace of an order without fills as Replaced (5). An order is",
+        f"finished when it is {ended}, done for the day with nothing left, calculated",
+        "or filled, and no request of it is open.",
         "",
     ]
     return "\n".join(lines)
@@ -160,8 +170,9 @@ def picture() -> str:
     lines = [
         "## The picture",
         "",
-        "What a broker reports of an order in `routed`, `pending_new`, `stopped`, `suspended`, `done_for_day`, `calculated` or",
-        "`unknown` leads to the same place as from `working`; those arrows are drawn once. Arrows that stay in a state are left out.",
+        "What a broker reports of an order in `routed`, `pending_new`, `stopped`, `suspended`, `done_for_day`,",
+        "`calculated` or `unknown` leads to the same place as from `working`; those arrows are drawn once. Arrows",
+        "that stay in a state are left out.",
         "",
         "```mermaid",
         "stateDiagram-v2",
@@ -191,8 +202,8 @@ def table() -> str:
     lines = [
         "## The whole table",
         "",
-        "`=` stays, `·` is not allowed: it changes nothing and opens an exception item `not_allowed`. **!** is applied and opens an",
-        "exception item as well.",
+        "`=` stays, `·` is not allowed: it changes nothing and opens an exception item `not_allowed`. **!** is",
+        "applied and opens an exception item as well.",
         "",
         "| Event | ExecType(150) | " + " | ".join(f"`{name}`" for name in names) + " |",
         "| --- | --- |" + " --- |" * len(names),
@@ -207,14 +218,14 @@ def table() -> str:
 def contradictions() -> str:
     """What is applied although it should not have happened."""
     pairs = [
-        f"- `{event}` while `{state}`: the client is told the fill, the order is `{life.TABLE[state][event]}` after it."
+        f"- `{event}` while `{state}`: the client is told the fill, the order is then `{life.TABLE[state][event]}`."
         for state, event in sorted(life.CONTRADICTIONS)
     ]
     lines = [
         "## Contradictions",
         "",
-        "What a broker reports is a fact. These should not happen, are applied all the same, and open the exception item",
-        "`fill_after_end`, for a person to settle with the broker:",
+        "What a broker reports is a fact. These should not happen, are applied all the same, and open the exception",
+        "item `fill_after_end`, for a person to settle with the broker:",
         "",
         *pairs,
         "",

@@ -24,7 +24,11 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """One client or broker. `ord_status` counts its orders by OrdStatus(39), `shares` are net of busts."""
+    """One client or broker; None is what it has no say in.
+
+    `ord_status` counts its orders by OrdStatus(39), `shares` are net of busts, cancels and replaces those that
+    reached a broker.
+    """
 
     name: str
     version: str
@@ -35,9 +39,9 @@ class Figures:
     cancels: Asked
     replaces: Asked
     busted: int = 0
-    corrected: int = 0
-    duplicates: int = 0  # reports that a broker sent twice on purpose
-    measured: int = 0  # orders whose first report a client timed
+    corrected: int | None = None
+    duplicates: int | None = None  # reports sent twice on purpose
+    measured: int = 0  # orders whose first report was timed
     first_report_ms: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -58,6 +62,7 @@ def client_figures(views: Views, versions: Mapping[str, str]) -> list[Figures]:
                 shares=sum((fill.qty for fill in fills), ZERO),
                 cancels=cancels,
                 replaces=replaces,
+                busted=sum(not fill.qty for fill in fills),
                 measured=len(view.latencies_ms),
                 first_report_ms=percentiles(list(view.latencies_ms.values())),
             )

@@ -118,7 +118,7 @@ def _tell_proof(outcome: Outcome) -> None:
     compared, chain, items = outcome.compared, outcome.chain, outcome.items
     refused = compared.orders - compared.at_brokers
     at_brokers = f"{compared.at_brokers:,} of them at a broker, {refused:,} refused before they left"
-    repeats = sum(one.duplicates for one in outcome.brokers)
+    repeats = sum(one.duplicates or 0 for one in outcome.brokers)
     amended = f"{compared.amended:,} busted or corrected later, {plural(repeats, 'report')} sent twice"
     facts = [
         (
@@ -204,16 +204,23 @@ def _sides(sides: Sequence[Figures]) -> Table:
     rows: list[tuple[object, ...]] = [
         ("FIX", *[one.version for one in sides]),
         ("orders", *[one.orders for one in sides]),
-        *[(f"  {words.ord_status(status)}", *[one.ord_status.get(status, 0) for one in sides]) for status in statuses],
+        *[
+            (f"  {words.ord_status(status)}", *[one.ord_status.get(status, 0) for one in sides])
+            for status in statuses
+        ],
         ("fills", *[one.fills for one in sides]),
         ("  busted later", *[one.busted for one in sides]),
-        ("  corrected later", *[one.corrected for one in sides]),
+        ("  corrected later", *[_or_nothing(one.corrected) for one in sides]),
         ("shares, net", *[number(one.shares) for one in sides]),
         ("cancels granted", *[_asked(one.cancels) for one in sides]),
         ("replaces granted", *[_asked(one.replaces) for one in sides]),
-        ("reports sent twice", *[one.duplicates for one in sides]),
+        ("reports sent twice", *[_or_nothing(one.duplicates) for one in sides]),
     ]
-    return table("What each side recorded", ("", *[f"{one.name}>" for one in sides]), rows)
+    return table("Clients and brokers", ("", *[f"{one.name}>" for one in sides]), rows)
+
+
+def _or_nothing(count: int | None) -> str:
+    return "" if count is None else str(count)
 
 
 def _asked(one: Asked) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from oms.core.messages import MessageReject, NotSent, ResendDeclined
+from oms.core.messages import MessageReject, NotSent, Refused, ResendDeclined
 from tests.core.desk import Desk, cancel_out, cancel_reject, er, fill_er, order_out, own, replace_out, status_out
 from tests.core.driver import BROKER, BROKER2, CLIENT
 
@@ -266,6 +266,21 @@ def test_a_refusal_by_a_broker_that_does_not_hold_the_order_is_an_exception(desk
     desk.new("A1")
     assert desk.event(BROKER2, rejected(desk, "A1", "D")) == []
     assert (desk.state("A1")[0], desk.open_items()) == ("routed", ["message_rejected"])
+
+
+@pytest.mark.parametrize(
+    ("session", "msg_type", "items"),
+    [
+        (BROKER, "8", ["report_refused_by_engine"]), (BROKER, "9", ["report_refused_by_engine"]),
+        (BROKER, "j", []), (BROKER, "", []), (CLIENT, "8", []), (CLIENT, "D", []), ("", "8", []),
+    ],
+)  # fmt: skip
+def test_a_report_that_the_engine_itself_refused_may_be_a_lost_fill_and_is_an_exception(
+    desk: Desk, session: str, msg_type: str, items: list[str]
+) -> None:
+    assert desk.event(session, Refused("Required tag missing:37", msg_type)) == []
+    assert desk.details[-1]["refused"] == "Required tag missing:37"
+    assert desk.open_items() == items
 
 
 # -- sessions ----------------------------------------------------------------------------------------------------

@@ -78,11 +78,23 @@ def test_figures_are_counted_from_what_each_side_recorded(outcome: Outcome) -> N
 
 def test_a_run_in_which_all_is_well_is_told_whole(outcome: Outcome, told: Tell) -> None:
     lines = [line.rstrip() for line in told(outcome).splitlines()]
-    assert [line for line in lines if line.startswith(("CLIENT1 ", "BROKER1 "))] == [
-        "CLIENT1  4.4       4       1          1         2      4     130   0 of 0    0 of 0",
-        "BROKER1  4.2       2       1          1         0      4     130       1          1",
-        "CLIENT1  rule        tick_size      1",
+    first = lines.index("Clients and brokers")
+    assert [line.split() for line in lines[first + 1 : first + 14] if "─" not in line] == [
+        ["CLIENT1", "BROKER1"],
+        ["FIX", "4.4", "4.2"],
+        ["orders", "4", "2"],
+        ["Filled", "(2)", "1", "1"],
+        ["Canceled", "(4)", "1", "1"],
+        ["Rejected", "(8)", "2", "0"],
+        ["fills", "4", "4"],
+        ["busted", "later", "1", "1"],
+        ["corrected", "later", "1"],
+        ["shares,", "net", "130", "130"],
+        ["cancels", "granted", "0", "of", "0", "0", "of", "0"],
+        ["replaces", "granted", "0", "of", "0", "0", "of", "0"],
     ]
+    assert lines[first + 14].split() == ["reports", "sent", "twice", "2"]
+    assert "CLIENT1  rule        tick_size      1" in lines
     assert "order to first report   CLIENT1         3  4 ms  9.5 ms  9.5 ms  9.5 ms" in lines
     assert lines[-6:] == [
         "orders:      4 orders of the clients, 2 of them at a broker, 2 refused before they left: "

@@ -20,6 +20,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -289,8 +290,10 @@ class House:
 
     def rows(self, query: str, *values: object) -> list[dict[str, Any]]:
         """Rows of the ledger, as they are committed now."""
-        if self._ledger is None or self._ledger.closed:
-            self._ledger = connect(self.url, autocommit=True, row_factory=dict_row)
+        if self._ledger is not None and not self._ledger.closed:
+            with suppress(psycopg.OperationalError):  # the server may have been away
+                return self._ledger.execute(query.encode(), values).fetchall()
+        self._ledger = connect(self.url, autocommit=True, row_factory=dict_row)
         return self._ledger.execute(query.encode(), values).fetchall()
 
     def until(self, query: str, *values: object, seconds: float = SECONDS) -> list[dict[str, Any]]:
