@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gc
 import sys
+import sys
 import threading
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
@@ -23,7 +24,7 @@ from oms.core import terms as core_terms
 from oms.core.book import Book
 from oms.core.core import Core
 from oms.core.judge import LiveJudge
-from oms.errors import OmsError, OperatorError
+from oms.errors import JournalFailure, OmsError, OperatorError
 from oms.fix.encode import Encoder, allowed_tags
 from oms.fix.endpoint import Endpoint
 from oms.fix.engine import Engine
@@ -110,7 +111,8 @@ class Gateway:
                     self._flow.run_once(0.5)
                 clean = self._failure is None
             finally:
-                if not clean and self._failure is None:
+                error = sys.exception()
+                if isinstance(error, Exception) and not isinstance(error, JournalFailure | OperatorError):
                     startup.note_poison(self._config.gateway.state_dir, self._flow.in_hand)
                 self._shut_down(clean)
         if self._failure is not None:

@@ -30,6 +30,7 @@ from oms.inbox import Heard, Inbox
 from oms.ledger import rows
 from oms.ledger.batch import Batch, Position, Send
 from oms.ledger.chain import JournalRow
+from oms.ledger.texts import batch_texts
 from oms.outbox import Message
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -82,7 +83,7 @@ class Flow:
         next_batch: int,
         max_batch: int,
         rollover: timedelta,
-        poison: frozenset[tuple[str, int]] = frozenset(),
+        poison: frozenset[tuple[str, int, int]] = frozenset(),
     ) -> None:
         self._inbox = inbox
         self._core = core
@@ -94,7 +95,7 @@ class Flow:
         self._max_batch = max_batch
         self._rollover = rollover
         self._poison = poison
-        self.in_hand: tuple[str, int] | None = None  # what a failure of our code would be blamed on
+        self.in_hand: tuple[str, int, int] | None = None  # what a failure of our code would be blamed on
         self._sends: list[Send] = []
         self._sends_since: datetime | None = None
         self._out_positions: dict[str, tuple[int, int]] = {}
@@ -149,6 +150,7 @@ class Flow:
             return
         reached("decided")
         self._rows(batch, fx, first_seq)
+        batch.texts = batch_texts(batch)
         reached("written")
         self._observer.decided(batch, messages, heard)
         self._next_batch += 1
@@ -228,7 +230,7 @@ class Flow:
         number = msg_seq_num(heard.raw)
         if 0 < number <= state.in_msg_seq_num:
             return  # committed before a restart; resent because the engine was ahead of the journal
-        self.in_hand = (heard.session, number)
+        self.in_hand = (heard.session, state.epoch, number)
         body, sending_time = decode_guarded(
             heard.raw,
             trade_date,

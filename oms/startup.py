@@ -43,7 +43,7 @@ class Recovered(NamedTuple):
     settled: list[Send]
     never_left: list[Heard]
     out_positions: dict[str, tuple[int, int]]
-    poison: frozenset[tuple[str, int]]
+    poison: frozenset[tuple[str, int, int]]
 
 
 def recover(config: Config, reader: Reader, book: Book, today: date) -> Recovered:
@@ -173,16 +173,19 @@ def config_row(book: Book, config: Config, at: datetime, today: date) -> Journal
     return JournalRow(book.take_seq(), "config", "", "Start", None, None, None, None, at, today, b"", text)
 
 
-def read_poison(state_dir: Path) -> frozenset[tuple[str, int]]:
-    """Messages that stopped an earlier run; they are recorded and answered, not worked on."""
+def read_poison(state_dir: Path) -> frozenset[tuple[str, int, int]]:
+    """Messages that stopped an earlier run; they are recorded and answered, not worked on.
+
+    Named by session, epoch and MsgSeqNum(34): after a reset the same number is another message.
+    """
     path = state_dir / "poison.jsonl"
     if not path.exists():
         return frozenset()
     lines = path.read_text(encoding="utf-8").splitlines()
-    return frozenset((str(session), int(number)) for session, number in map(json.loads, lines))
+    return frozenset((str(name), int(epoch), int(number)) for name, epoch, number in map(json.loads, lines))
 
 
-def note_poison(state_dir: Path, in_hand: tuple[str, int] | None) -> None:
+def note_poison(state_dir: Path, in_hand: tuple[str, int, int] | None) -> None:
     """The process ends over a failure of our own code: remember the message it was working on."""
     if in_hand is not None:
         with (state_dir / "poison.jsonl").open("a", encoding="utf-8") as file:

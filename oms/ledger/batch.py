@@ -50,6 +50,7 @@ class Batch:
     requests: list[Row] = field(default_factory=list)
     positions: list[Position] = field(default_factory=list)
     items: list[Item] = field(default_factory=list)
+    texts: tuple[bytes, ...] = ()  # all of the above as it travels to the database (texts.batch_texts)
 
     @property
     def empty(self) -> bool:

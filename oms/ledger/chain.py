@@ -53,12 +53,13 @@ def canonical(row: JournalRow) -> str:
 
 def batch_hash(prev_hash: bytes, batch: int, committed_at: datetime, rows: Iterable[JournalRow]) -> bytes:
     """The hash of one batch, given that of the batch before (GENESIS for the first)."""
-    return text_hash(prev_hash, batch, committed_at, LINE.join([canonical(row) for row in rows]))
+    journal = LINE.join([canonical(row) for row in rows])
+    return text_hash(prev_hash, batch, committed_at, journal.encode("utf-8", "backslashreplace"))
 
 
-def text_hash(prev_hash: bytes, batch: int, committed_at: datetime, journal: str) -> bytes:
+def text_hash(prev_hash: bytes, batch: int, committed_at: datetime, journal: bytes) -> bytes:
     """`batch_hash` of rows that are in their canonical text already, joined by LINE."""
     digest = hashlib.sha256(prev_hash)
     digest.update(f"{batch}{FIELD}{committed_at}{LINE}".encode())
-    digest.update(journal.encode("utf-8", "surrogateescape"))
+    digest.update(journal)
     return digest.digest()

@@ -10,8 +10,6 @@ Owned by the writer thread, except `connect`, `head` and `close`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -25,8 +23,9 @@ from oms.core.effects import Item
 from oms.errors import JournalFailure, OperatorError
 from oms.ledger import rows, schema
 from oms.ledger.batch import Batch, Position, Send
-from oms.ledger.chain import FIELD, GENESIS, LINE, NULL, JournalRow, canonical, text_hash
+from oms.ledger.chain import GENESIS, JournalRow, text_hash
 from oms.ledger.database import GATEWAY_LOCK, gateway_connection
+from oms.ledger.texts import ITEM_CHANGES, TABLES, batch_texts
 
 # What tells that the database went away, so that the outcome of a commit is not known.
 # After a failover the server may be a standby for a while, which is the same to us.
@@ -34,7 +33,6 @@ CONNECTION_LOST = (psycopg.OperationalError, psycopg.InterfaceError, psycopg.err
 
 _DIALECT = postgresql.dialect()
 _JOURNAL_COLUMNS = JournalRow._fields
-_ITEM_CHANGES = ("item_id", "state", "resolution", "resolved_at")
 
 
 def _given(table: Table, columns: tuple[str, ...], parameter: str) -> tuple[str, str]:
@@ -69,10 +67,7 @@ def _update(table: Table, columns: tuple[str, ...], parameter: str) -> str:
 
 
 # The statement's parameters, in order: one text of rows per table, then the batch's own columns.
-_PARAMETERS = (
-    "journal", "sends", "fills", "new_orders", "changed_orders", "new_children", "changed_children", "requests",
-    "positions", "opened", "resolved", "batch", "first_seq", "last_seq", "prev_hash", "hash", "committed_at",
-)  # fmt: skip
+_PARAMETERS = (*TABLES, "batch", "first_seq", "last_seq", "prev_hash", "hash", "committed_at")
 _NAME = b"oms_commit"
 
 
@@ -96,7 +91,7 @@ def _commit_statement() -> bytes:
         "requests_rows": _insert(schema.requests, rows.REQUEST_COLUMNS, at["requests"], "seq"),
         "positions_rows": _insert(schema.session_positions, Position._fields, at["positions"], "session"),
         "items_opened": _insert(schema.exception_items, Item.FIELDS, at["opened"]),
-        "items_resolved": _update(schema.exception_items, _ITEM_CHANGES, at["resolved"]),
+        "items_resolved": _update(schema.exception_items, ITEM_CHANGES, at["resolved"]),
     }
     ctes = ", ".join(f"{name} AS ({part})" for name, part in parts.items())
     return (
@@ -104,50 +99,6 @@ def _commit_statement() -> bytes:
         f" VALUES ({batch}, {at['first_seq']}::bigint, {at['last_seq']}::bigint, decode({at['prev_hash']}, 'hex'),"
         f" decode({at['hash']}, 'hex'), {at['committed_at']}::timestamptz)"
     ).encode()
-
-
-_SEPARATORS = str.maketrans({FIELD: "?", LINE: "?", NULL: "?"})
-
-
-def _lines(values: list[rows.Row]) -> str:
-    """Rows of texts as one text.
-
-    Texts hardly ever have the separators (the decoder writes control characters out), so they are looked for
-    once in the whole, not in every value.
-    """
-    joined = LINE.join([FIELD.join([NULL if one is None else one for one in row]) for row in values])
-    if values and joined.count(FIELD) + joined.count(LINE) != sum(map(len, values)) - 1:
-        safe = [tuple([one and one.translate(_SEPARATORS) for one in row]) for row in values]
-        joined = LINE.join([FIELD.join([NULL if one is None else one for one in row]) for row in safe])
-    return joined
-
-
-def _texts(values: Iterable[object]) -> rows.Row:
-    return tuple([rows.text(value) for value in values])
-
-
-def _parameters(batch: Batch) -> dict[str, str]:
-    opened = {item.item_id: item for item in batch.items if item.state == "open"}
-    resolved = []
-    for item in batch.items:  # one statement cannot change a row that it inserts
-        if item.state != "open" and item.item_id in opened:
-            opened[item.item_id] = replace(
-                opened[item.item_id], state=item.state, resolution=item.resolution, resolved_at=item.resolved_at
-            )
-        elif item.state != "open":
-            resolved.append(item)
-    return {
-        "sends": _lines([_texts(send) for send in batch.sends]),
-        "fills": _lines([rows.fill_row(fill, sent) for fill, sent in batch.fills]),
-        "new_orders": _lines(batch.new_orders),
-        "changed_orders": _lines(batch.changed_orders),
-        "new_children": _lines(batch.new_children),
-        "changed_children": _lines(batch.changed_children),
-        "requests": _lines(batch.requests),
-        "positions": _lines([_texts(position) for position in batch.positions]),
-        "opened": _lines([_texts(getattr(item, name) for name in Item.FIELDS) for item in opened.values()]),
-        "resolved": _lines([_texts(getattr(item, name) for name in _ITEM_CHANGES) for item in resolved]),
-    }
 
 
 # The plan is made once, over empty tables; it must stay right when they hold millions of rows, so the planner
@@ -217,22 +168,14 @@ class Writer:
         """
         if batch.number != self._last_batch + 1:
             raise JournalFailure(f"batch {batch.number} does not follow batch {self._last_batch}")
+        texts = batch.texts or batch_texts(batch)
         committed_at = datetime.now(UTC)
-        journal = LINE.join([canonical(row) for row in batch.journal])
-        digest = text_hash(self._prev_hash, batch.number, committed_at, journal)
+        digest = text_hash(self._prev_hash, batch.number, committed_at, texts[0])
         first_seq = batch.journal[0].seq if batch.journal else self._last_seq + 1
         last_seq = batch.journal[-1].seq if batch.journal else self._last_seq
-        values = _parameters(batch) | {
-            "journal": journal,
-            "batch": str(batch.number),
-            "first_seq": str(first_seq),
-            "last_seq": str(last_seq),
-            "prev_hash": self._prev_hash.hex(),
-            "hash": digest.hex(),
-            "committed_at": str(committed_at),
-        }
+        own = (batch.number, first_seq, last_seq, self._prev_hash.hex(), digest.hex(), committed_at)
         try:
-            self._execute([values[name].encode("utf-8", "backslashreplace") for name in _PARAMETERS])
+            self._execute([*texts, *(str(one).encode() for one in own)])
         except psycopg.Error as error:
             lost = isinstance(error, CONNECTION_LOST) and not isinstance(error, psycopg.errors.ProgramLimitExceeded)
             if lost:

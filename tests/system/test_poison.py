@@ -121,7 +121,7 @@ def test_a_message_that_breaks_the_core_stops_the_process_once_and_is_refused_at
     house.join()
     assert isinstance(house.error, ZeroDivisionError)
     poison = house.config.gateway.state_dir / "poison.jsonl"
-    assert json.loads(poison.read_text()) == ["CLIENT1", int(sent[34])]
+    assert json.loads(poison.read_text()) == ["CLIENT1", 0, int(sent[34])]
 
     house.start()
     text = "the gateway could not read this message: ValueError: this message stopped an earlier run"
