@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import gc
 import sys
-import sys
 import threading
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
@@ -84,8 +83,9 @@ def core_terms_of(config: Config) -> core_terms.Terms:
 class Gateway:
     """One gateway process."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, empty_stores: frozenset[str] = frozenset()) -> None:
         self._config = config
+        self._empty_stores = empty_stores
         self._stop = threading.Event()
         self._failure: BaseException | None = None
         self._exit = ExitStack()
@@ -155,7 +155,7 @@ class Gateway:
         self._book = Book()
         today = self._today()
         with database_errors(self._url):
-            self._recovered = startup.recover(config, self._reader, self._book, today)
+            self._recovered = startup.recover(config, self._reader, self._book, today, self._empty_stores)
         terms = core_terms_of(config)
         self._core = Core(self._book, LiveJudge(terms, self._book.is_up), dict(terms.brokers))
         self._inbox = Inbox([*config.sessions, UNKNOWN_SESSION], config.inbox.per_session)

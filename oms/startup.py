@@ -20,7 +20,7 @@ from oms import inbox as box
 from oms.config.load import Config
 from oms.config.sessions import SessionSpec
 from oms.core.book import Book, SessionState
-from oms.errors import JournalFailure
+from oms.errors import JournalFailure, OperatorError
 from oms.fix.decode import split
 from oms.fix.engine import ADMIN_TYPES, Engine
 from oms.fix.store import Stored, stored_messages
@@ -46,11 +46,18 @@ class Recovered(NamedTuple):
     poison: frozenset[tuple[str, int, int]]
 
 
-def recover(config: Config, reader: Reader, book: Book, today: date) -> Recovered:
-    """Steps 1 to 3. Raises JournalFailure where the end of the journal has been tampered with."""
+def recover(
+    config: Config, reader: Reader, book: Book, today: date, empty_stores: frozenset[str] = frozenset()
+) -> Recovered:
+    """Steps 1 to 3. Raises JournalFailure where the end of the journal has been tampered with.
+
+    A session whose message store is gone is an OperatorError unless it is named in `empty_stores`: its
+    counterparty would be asked to send everything again, and old orders would come as if they were new.
+    """
     last_batch, last_seq = verify_tail(reader)
     book.next_seq = last_seq + 1
     positions = reader.sessions(book)
+    require_stores(config, book, empty_stores)
     for name, spec in config.sessions.items():
         if name not in book.sessions:
             book.sessions[name] = SessionState(name, spec.role)
@@ -73,6 +80,20 @@ def recover(config: Config, reader: Reader, book: Book, today: date) -> Recovere
         out_positions[name] = (cursor, number)
     poison = read_poison(config.gateway.state_dir)
     return Recovered(len(orders), last_batch, last_seq, settled, never_left, out_positions, poison)
+
+
+def require_stores(config: Config, book: Book, empty_stores: frozenset[str]) -> None:
+    """Refuse to start on a session whose numbers the ledger knows and whose store is not there."""
+    for name, spec in config.sessions.items():
+        state = book.sessions.get(name)
+        if state is None or not state.in_msg_seq_num or name in empty_stores:
+            continue
+        if not (spec.store_path / f"{spec.store_prefix}.seqnums").exists():
+            raise OperatorError(
+                f"session {name}: its message store is missing in {spec.store_path}, and the ledger has messages up"
+                f" to MsgSeqNum(34) {state.in_msg_seq_num}; restore the store, or agree a reset of the sequence"
+                f" numbers with the counterparty and start with: oms run --empty-store {name}"
+            )
 
 
 def verify_tail(reader: Reader) -> tuple[int, int]:

@@ -41,7 +41,14 @@ log = structlog.get_logger("oms.run")
     type=click.Path(path_type=Path),
     help="Written with the process number when the gateway is open, removed when it stops.",
 )
-def run(path: Path, ready_file: Path | None) -> None:
+@click.option(
+    "--empty-store",
+    "empty_stores",
+    multiple=True,
+    metavar="SESSION",
+    help="Start this session although its message store is gone: a reset was agreed. May be repeated.",
+)
+def run(path: Path, ready_file: Path | None, empty_stores: tuple[str, ...]) -> None:
     """Run the gateway in the foreground until SIGTERM or SIGINT (Ctrl-C); a second one ends it at once."""
     config = load(path)
     logs.configure(config.log)
@@ -49,7 +56,7 @@ def run(path: Path, ready_file: Path | None) -> None:
     for warning in config.warnings:
         log.warning("configuration", text=str(warning))
     with _LastWord() as last_word:
-        gateway = Gateway(config)
+        gateway = Gateway(config, frozenset(empty_stores))
         _stop_on_signals(gateway.stop)
 
         def opened() -> None:

@@ -235,8 +235,9 @@ def replace(ctx: Context, seq: int, event: Event, msg: ReplaceRequest) -> None:
     if child is None or order.life in life.TERMINAL:
         _refuse_request(ctx, event, order, *ids, "0", "too late to replace")
         return
-    if msg.symbol != order.symbol or msg.side != order.side:
-        _refuse_request(ctx, event, order, *ids, "2", "a replace may not change Symbol(55) or Side(54)")
+    changed = _fixed_terms_changed(order, msg)
+    if changed:
+        _refuse_request(ctx, event, order, *ids, "2", f"a replace may not change {changed}: cancel and order anew")
         return
     asked = asked_of(order)._replace(
         ord_type=msg.ord_type,
@@ -252,6 +253,24 @@ def replace(ctx: Context, seq: int, event: Event, msg: ReplaceRequest) -> None:
     request = _new_request(ctx, seq, event, order, *ids)
     request.order_qty, request.price, request.stop_px = asked.order_qty, asked.price, asked.stop_px
     replies.request_to_broker(ctx, order, child, request, msg.body, event.received_at)
+
+
+def _fixed_terms_changed(order: Order, msg: ReplaceRequest) -> str:
+    """The field of an order that no replace may change here, '' if none is changed.
+
+    The standard lets some of them change; the ledger's order has one value each, so this gateway does not.
+    """
+    given = dict(msg.body)
+    for name, tag, before, after in (
+        ("Symbol(55)", t.SYMBOL, order.symbol, msg.symbol),
+        ("Side(54)", t.SIDE, order.side, msg.side),
+        ("OrdType(40)", t.ORD_TYPE, order.ord_type, msg.ord_type),
+        ("Account(1)", t.ACCOUNT, order.account, order.account),
+        ("TimeInForce(59)", t.TIME_IN_FORCE, order.time_in_force or "0", order.time_in_force or "0"),
+    ):
+        if given.get(tag, after) != before:
+            return name
+    return ""
 
 
 def _order_for_request(ctx: Context, event: Event, kind: str, cl_ord_id: str, orig_cl_ord_id: str) -> Order | None:

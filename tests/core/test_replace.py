@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from oms.core.messages import Problem
@@ -257,10 +259,21 @@ def test_a_malformed_replace_is_refused_with_the_reason(desk: Desk) -> None:
     assert sent == [cancel_reject("R1", "A1", "0", "2", "OrderQty(38): -5 is not above zero", kind="G")]
 
 
-@pytest.mark.parametrize("changed", [{"symbol": "LOTS"}, {"side": "2"}])
-def test_a_replace_may_not_change_symbol_or_side(desk: Desk, changed: dict[str, str]) -> None:
+@pytest.mark.parametrize(
+    ("changed", "name"),
+    [
+        ({"symbol": "LOTS"}, "Symbol(55)"),
+        ({"side": "2"}, "Side(54)"),
+        ({"ord_type": "1"}, "OrdType(40)"),
+        ({"extra": (("1", "OTHER"),)}, "Account(1)"),
+        ({"extra": (("59", "1"),)}, "TimeInForce(59)"),
+    ],
+)
+def test_a_replace_may_not_change_what_the_ledger_has_once_per_order(
+    desk: Desk, changed: dict[str, Any], name: str
+) -> None:
     desk.working("A1")
-    text = "a replace may not change Symbol(55) or Side(54)"
+    text = f"a replace may not change {name}: cancel and order anew"
     assert desk.replace("R1", "A1", **changed) == [cancel_reject("R1", "A1", "0", "2", text, kind="G")]
 
 

@@ -1,0 +1,296 @@
+"""The outbox: every committed message leaves at most once, in order, or the core is told that it never will."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import psycopg
+import pytest
+
+from oms import inbox as box
+from oms import outbox
+from oms.errors import Unsendable
+from oms.inbox import Heard, Inbox
+from oms.ledger.batch import Send
+from oms.outbox import Message, Outbox, Sender
+from tests.system.house import until
+
+AGES_AGO = datetime(2026, 1, 2, tzinfo=UTC)
+
+
+class Ledger:
+    """What is committed, and a reader of it that can be out of reach."""
+
+    def __init__(self) -> None:
+        self.messages: list[Message] = []
+        self.gone = False
+        self.reads = 0
+
+    def outgoing(self, session: str, after: int, limit: int) -> list[dict[str, Any]]:
+        """As `oms.ledger.load.Reader`."""
+        self.reads += 1
+        if self.gone:
+            raise psycopg.OperationalError("gone")
+        left = [one for one in self.messages if one.seq > after and one.session == session][:limit]
+        return [
+            {"seq": one.seq, "msg_type": one.msg_type, "received_at": one.decided_at, "raw": one.text.encode()}
+            for one in left
+        ]
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+class Line:
+    """A session's line: up or down, blocked or not; keeps what left."""
+
+    def __init__(self) -> None:
+        self.up = True
+        self.left: list[int] = []
+        self.free = threading.Event()
+        self.free.set()
+        self.blocked = threading.Event()
+        self.before: Callable[[int], None] = lambda seq: None
+
+    def send(self, session: str, text: str) -> str:
+        """As `oms.fix.engine.Engine.send`."""
+        seq = int(text.partition("\x0111=")[2].rstrip("\x01"))
+        self.before(seq)
+        if not self.free.is_set():
+            self.blocked.set()
+            assert self.free.wait(10)
+        if not self.up:
+            return ""
+        self.left.append(seq)
+        return f"8=FIX.4.4\x019=1\x01{text[:5]}34={1000 + seq}\x01{text[5:]}"
+
+
+class Desk:
+    """A sender with everything around it."""
+
+    def __init__(self, ledger: Ledger, role: str, window: timedelta, may_send: bool) -> None:
+        self.ledger, self.line = ledger, Line()
+        self.inbox = Inbox(["S"], 1000)
+        self.told: list[Heard] = []
+        self.sender = Sender("S", role, self.line.send, self.inbox, "", 0, window, lambda: may_send)
+        self.sender.thread.start()
+
+    def commit(self, *numbers: int, kind: str = "D", at: datetime | None = None) -> list[Message]:
+        """Messages that are committed now, and delivered."""
+        made = [
+            Message(one, "S", kind, f"35={kind}\x0111={one}\x01", at or datetime.now(UTC)) for one in numbers
+        ]
+        self.ledger.messages += made
+        Outbox({"S": self.sender}).deliver(made)
+        return made
+
+    def up(self, up: bool = True) -> None:
+        """The session logs on or out."""
+        self.line.up = up
+        self.sender.set_up(up)
+
+    def hears(self, count: int) -> list[tuple[Any, ...]]:
+        """What the inbox was told, as (seq, outcome, MsgSeqNum, reason) or (seq, 'not sent', ClOrdID, reason)."""
+
+        def enough() -> bool:
+            self.told += self.inbox.take(1000, 0)
+            return len(self.flat()) >= count
+
+        until(enough, f"{count} notes; there are {self.told}")
+        return self.flat()
+
+    def flat(self) -> list[tuple[Any, ...]]:
+        found: list[tuple[Any, ...]] = []
+        for one in self.told:
+            if one.kind == box.NOT_SENT:
+                seq, _, cl_ord_id, reason = one.matter
+                found.append((seq, "not sent", cl_ord_id, reason))
+            else:
+                sends: list[Send] = list(one.matter)  # type: ignore[arg-type]
+                found += [(send.seq, send.outcome, send.msg_seq_num, send.reason) for send in sends]
+        return found
+
+
+MakeDesk = Callable[..., Desk]
+
+
+@pytest.fixture
+def make_desk(monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeDesk]:
+    made: list[Desk] = []
+    monkeypatch.setattr(outbox, "_QUEUE_LIMIT", 10)
+    monkeypatch.setattr(outbox, "_CHUNK", 4)
+    monkeypatch.setattr(outbox, "_LEDGER_PAUSE", 0.01)
+
+    def make(role: str = "broker", window: float = 10, may_send: bool = True) -> Desk:
+        ledger = Ledger()
+        monkeypatch.setattr(outbox, "Reader", lambda url: ledger)
+        made.append(Desk(ledger, role, timedelta(seconds=window), may_send))
+        return made[-1]
+
+    yield make
+    for desk in made:
+        desk.line.free.set()
+        desk.sender.stop()
+        desk.sender.thread.join(5)
+        assert not desk.sender.thread.is_alive()
+
+
+def sent(*numbers: int) -> list[tuple[Any, ...]]:
+    return [(one, "sent", 1000 + one, None) for one in numbers]
+
+
+def test_messages_leave_in_order_and_are_noted_with_the_number_they_left_under(make_desk: MakeDesk) -> None:
+    desk = make_desk()
+    desk.up()
+    desk.commit(1, 2)
+    desk.commit(3)
+    assert desk.hears(3) == sent(1, 2, 3)
+    assert desk.line.left == [1, 2, 3]
+
+
+def test_past_the_limit_the_ledger_is_the_queue_and_nothing_is_lost_or_overtaken(make_desk: MakeDesk) -> None:
+    desk = make_desk("client")
+    desk.up()
+    desk.line.free.clear()
+    desk.commit(1)
+    assert desk.line.blocked.wait(5)
+    for number in range(2, 60):
+        desk.commit(number)
+    assert desk.sender.statistics()["waiting"] <= 10
+    desk.line.free.set()
+    assert desk.hears(59) == sent(*range(1, 60))
+    assert desk.line.left == list(range(1, 60))
+
+
+def test_messages_for_a_client_that_is_logged_out_wait_in_the_ledger(make_desk: MakeDesk) -> None:
+    desk = make_desk("client")
+    desk.commit(1, 2, 3)
+    until(lambda: desk.sender.statistics() == {"waiting": 0, "behind": 1}, "nothing waits in memory")
+    desk.up()
+    assert desk.hears(3) == sent(1, 2, 3)
+    desk.up(False)
+    desk.commit(4, 5)
+    desk.up()
+    assert desk.hears(5) == sent(1, 2, 3, 4, 5)
+    assert desk.line.left == [1, 2, 3, 4, 5]
+
+
+def test_a_client_that_drops_and_returns_in_the_middle_of_catching_up_misses_nothing(make_desk: MakeDesk) -> None:
+    """The third message meets a line that is down for a moment; those after it must not overtake it."""
+    desk = make_desk("client")
+    desk.commit(1, 2, 3, 4, 5, 6)
+    downs = [3]
+
+    def flicker(seq: int) -> None:
+        desk.line.up = seq not in downs
+        if not desk.line.up:
+            downs.remove(seq)
+            desk.commit(7)
+            desk.sender.set_up(True)  # it is back before the sender has noticed that it was gone
+
+    desk.line.before = flicker
+    desk.up()
+    assert desk.hears(7) == sent(1, 2, 3, 4, 5, 6, 7)
+    assert desk.line.left == [1, 2, 3, 4, 5, 6, 7]
+
+
+def test_a_request_to_a_broker_that_is_logged_out_never_leaves_and_the_core_is_told_after_the_note(
+    make_desk: MakeDesk,
+) -> None:
+    desk = make_desk()
+    desk.up()
+    desk.commit(1)
+    desk.hears(1)
+    desk.up(False)
+    desk.commit(2)
+    reason = "S is logged out"
+    assert desk.hears(3) == [*sent(1), (2, "refused", None, reason), (2, "not sent", "2", reason)]
+    desk.up()
+    desk.commit(3)
+    assert desk.hears(4)[3:] == sent(3)
+    assert desk.line.left == [1, 3]
+
+
+def test_with_trading_off_orders_and_replaces_are_refused_and_cancels_leave(make_desk: MakeDesk) -> None:
+    desk = make_desk(may_send=False)
+    desk.up()
+    desk.commit(1)
+    desk.commit(2, kind="G")
+    desk.commit(3, kind="F")
+    desk.commit(4, kind="H")
+    refused = [(1, "refused", None, "trading is off"), (1, "not sent", "1", "trading is off")]
+    refused += [(2, "refused", None, "trading is off"), (2, "not sent", "2", "trading is off")]
+    assert desk.hears(6) == [*refused, *sent(3, 4)]
+
+
+def test_what_the_engine_cannot_make_is_refused_with_its_words_and_the_next_leaves(make_desk: MakeDesk) -> None:
+    for role in ("broker", "client"):
+        desk = make_desk(role)
+
+        def spoiled(seq: int) -> None:
+            if seq == 1:
+                raise Unsendable("no such thing")
+
+        desk.line.before = spoiled
+        desk.up()
+        desk.commit(1)
+        desk.commit(2)
+        wanted = [(1, "refused", None, "no such thing"), (1, "not sent", "1", "no such thing"), *sent(2)]
+        assert desk.hears(3) == wanted
+
+
+def test_after_a_start_requests_wait_for_their_brokers_logon_within_the_window(make_desk: MakeDesk) -> None:
+    desk = make_desk()
+    desk.commit(1)
+    desk.commit(2, kind="F")
+    desk.sender.set_up(False)
+    assert desk.line.left == []
+    desk.up()
+    assert desk.hears(2) == sent(1, 2)
+
+
+def test_when_the_window_is_over_without_a_logon_the_core_is_told(make_desk: MakeDesk) -> None:
+    desk = make_desk(window=0.05)
+    desk.line.up = False
+    desk.commit(1)
+    assert [one[:3] for one in desk.hears(2)] == [(1, "refused", None), (1, "not sent", "1")]
+    assert desk.line.left == []
+
+
+def test_an_order_older_than_the_window_is_refused_at_the_logon_and_a_cancel_leaves(make_desk: MakeDesk) -> None:
+    desk = make_desk()
+    desk.commit(1, at=AGES_AGO)
+    desk.commit(2, kind="G", at=AGES_AGO)
+    desk.commit(3, kind="F", at=AGES_AGO)
+    desk.up()
+    reason = "older than S's resend window of 10 s"
+    refused = [(one, what, number, reason) for one in (1, 2) for what, number in (("refused", None), ("not sent", str(one)))]
+    assert desk.hears(5) == [*refused, *sent(3)]
+    assert desk.line.left == [3]
+
+
+def test_a_ledger_that_is_gone_is_waited_for_while_catching_up(make_desk: MakeDesk) -> None:
+    desk = make_desk("client")
+    desk.ledger.gone = True
+    desk.commit(1, 2)
+    desk.up()
+    until(lambda: desk.ledger.reads > 3, "the ledger is asked again and again")
+    desk.ledger.gone = False
+    assert desk.hears(2) == sent(1, 2)
+
+
+def test_an_answer_that_is_here_before_the_send_returned_finds_its_message(make_desk: MakeDesk) -> None:
+    desk = make_desk()
+    desk.up()
+    desk.commit(1)
+    desk.hears(1)
+    desk.line.free.clear()
+    made = desk.commit(2)
+    assert desk.line.blocked.wait(5)
+    threading.Timer(0.02, desk.line.free.set).start()
+    assert desk.sender.sent(1002) == made[0]
+    assert desk.sender.sent(1001) is not None
+    assert desk.sender.sent(7) is None
