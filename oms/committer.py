@@ -99,7 +99,9 @@ class Committer:
     def _read(self, ask: Callable[[], T]) -> T:
         """An answer of the ledger, after everything under way is committed; waits for a ledger that is gone."""
         while True:
-            self._queue.join()
+            with self._queue.all_tasks_done:  # as Queue.join, but for a committer that has died
+                while self._queue.unfinished_tasks and self._dead is None:
+                    self._queue.all_tasks_done.wait(_LOOK_SECONDS)
             self._raise_if_dead()
             try:
                 return ask()

@@ -179,21 +179,15 @@ def interrupt(_signal: int, _frame: FrameType | None) -> None:
 
 def main() -> int:
     """Parse the command line and run the steps; returns the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="scripts/setup", description="make .venv; quick when nothing changed"
-    )
-    parser.add_argument(
-        "--is-current", action="store_true", help="change nothing; exit 0 if .venv is up to date"
-    )
+    parser = argparse.ArgumentParser(prog="scripts/setup", description="make .venv; quick when nothing changed")
+    parser.add_argument("--is-current", action="store_true", help="change nothing; exit 0 if .venv is up to date")
     arguments = parser.parse_args()
     if arguments.is_current:
         return 0 if is_current() else 1
     signal.signal(signal.SIGTERM, interrupt)
     try:
         if not sys.platform.startswith(("linux", "darwin")):
-            raise SetupFailed(
-                f"{sys.platform} is not supported: use Linux, macOS, or Linux under Windows (WSL)."
-            )
+            raise SetupFailed(f"{sys.platform} is not supported: use Linux, macOS, or Linux under Windows (WSL).")
         with alone_in(ROOT, "another set-up is at work in this checkout: waiting for it"):
             if not is_current():
                 set_up()

@@ -162,11 +162,7 @@ def caught(node: ast.expr) -> set[str]:
 def docstring_findings(source: str, path: str) -> list[str]:
     """Modules that do not say what they are."""
     said = ast.get_docstring(ast.parse(source))
-    return (
-        []
-        if said and said.strip()
-        else [f"{path}:1: no module docstring; say purpose, limits and invariants"]
-    )
+    return [] if said and said.strip() else [f"{path}:1: no module docstring; say purpose, limits and invariants"]
 
 
 @pytest.mark.parametrize(
@@ -275,9 +271,7 @@ def test_a_module_without_a_docstring_is_found() -> None:
 def findings(rule: Callable[[str, str], list[str]], modules: Iterable[Path]) -> str:
     """What a rule finds in some modules, a line each, so that a failed test shows all of it."""
     return "\n".join(
-        finding
-        for module in modules
-        for finding in rule(module.read_text(), module.relative_to(ROOT).as_posix())
+        finding for module in modules for finding in rule(module.read_text(), module.relative_to(ROOT).as_posix())
     )
 
 

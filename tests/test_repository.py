@@ -108,10 +108,7 @@ def test_the_licence_is_the_whole_apache_2_text() -> None:
 
 def test_the_notice_has_the_acknowledgement_and_the_licence_of_quickfix() -> None:
     text = " ".join((ROOT / "NOTICE").read_text().split())
-    assert (
-        "This product includes software developed by quickfixengine.org (http://www.quickfixengine.org/)."
-        in text
-    )
+    assert "This product includes software developed by quickfixengine.org (http://www.quickfixengine.org/)." in text
     assert "The QuickFIX Software License, Version 1.0 Copyright (c) 2001-2020 Oren Miller" in text
     assert text.endswith("EVEN IF ADVISED OF THE POSSIBILITY OF SUCH DAMAGE.")
 
@@ -168,16 +165,12 @@ def test_set_up_takes_a_cached_wheel_only_while_it_has_the_hash_noted_when_it_wa
     assert wheel.cached_wheel(entry) is None
 
 
-def test_set_up_builds_anew_for_another_source_of_quickfix(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_set_up_builds_anew_for_another_source_of_quickfix(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     one = wheel.cache_entry(f"quickfix==1.16.0 \\\n --hash=sha256:{'a' * 64}")
     assert one.is_relative_to(tmp_path / "oms" / "wheels")
     assert one != wheel.cache_entry(f"quickfix==1.16.0 \\\n --hash=sha256:{'b' * 64}")
-    assert one == wheel.cache_entry(
-        f"quickfix==1.16.0 ; sys_platform == 'linux' \\\n --hash=sha256:{'a' * 64}"
-    )
+    assert one == wheel.cache_entry(f"quickfix==1.16.0 ; sys_platform == 'linux' \\\n --hash=sha256:{'a' * 64}")
 
 
 def test_set_up_names_everything_that_the_machine_lacks_in_one_line() -> None:
@@ -186,15 +179,10 @@ def test_set_up_names_everything_that_the_machine_lacks_in_one_line() -> None:
     text = str(failure.value)
     assert "\n" not in text
     assert "missing: a C++ compiler, the OpenSSL headers" in text
-    assert (
-        "apt-get install g++ libssl-dev | dnf install gcc-c++ openssl-devel | brew install llvm openssl@3"
-        in text
-    )
+    assert "apt-get install g++ libssl-dev | dnf install gcc-c++ openssl-devel | brew install llvm openssl@3" in text
 
 
-def test_set_up_runs_again_when_the_lock_file_changed(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_set_up_runs_again_when_the_lock_file_changed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     lock = tmp_path / "requirements.lock"
     lock.write_text("one")
     monkeypatch.setattr(bootstrap, "MADE_FROM", (lock,))

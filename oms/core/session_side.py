@@ -68,7 +68,15 @@ def refused(ctx: Context, seq: int, event: Event, msg: Refused) -> None:
 
 
 def not_sent(ctx: Context, seq: int, event: Event, msg: NotSent) -> None:
-    """A request did not leave. Orders go to the next fallback or are rejected, cancels are kept."""
+    """A request did not leave. Orders go to the next fallback or are rejected, cancels are kept.
+
+    A report that cannot leave is for a person to pass on.
+    """
+    state = ctx.book.sessions.get(event.session)
+    if state is not None and state.role == "client":
+        text = f"MsgType(35) {msg.msg_type} of journal row {msg.seq} cannot be sent to {event.session}: {msg.reason}"
+        replies.open_item(ctx, seq, event, "not_delivered", text, None)
+        return
     found = ctx.book.by_broker_id.get(msg.cl_ord_id)
     if found is None:
         return

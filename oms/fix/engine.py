@@ -12,7 +12,6 @@ session. Listener methods must be quick; blocking in `received` pushes back on t
 
 from __future__ import annotations
 
-import ctypes
 import threading
 import time
 from collections import deque
@@ -25,6 +24,7 @@ from typing import Any, Protocol
 import quickfix as fix
 
 from oms.errors import Unsendable
+from oms.fix.callbacks import Application, LogFactory, pin_thread, unpin_thread
 
 SOH = "\x01"
 ADMIN_TYPES = frozenset("012345A")
@@ -102,29 +102,6 @@ def msg_type(raw: str) -> str:
     return raw[start + 4 : raw.find(SOH, start + 4)] if start >= 0 else ""
 
 
-_ensure = ctypes.pythonapi.PyGILState_Ensure
-_release = ctypes.pythonapi.PyGILState_Release
-_thread = threading.local()
-
-
-def _pin_thread() -> None:
-    """Keep this engine thread's Python state between callbacks.
-
-    The engine's threads are not Python's: without this every callback makes a thread state and throws it
-    away, which costs more than half of the CPU of a busy session. `_unpin_thread` pairs it at logout.
-    """
-    if not hasattr(_thread, "pinned"):
-        _thread.pinned = True
-        _ensure()
-
-
-def _unpin_thread() -> None:
-    """Let go of this thread's Python state; the thread of a connection ends after its logout."""
-    if hasattr(_thread, "pinned"):
-        del _thread.pinned
-        _release(0)
-
-
 _loader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="fix-dictionary")
 
 
@@ -135,46 +112,6 @@ def _loading(path: str) -> Future[Any]:
     The largest takes more than a second of the engine's time, so it is read beside the rest of the start.
     """
     return _loader.submit(fix.DataDictionary, path)
-
-
-class _Log(fix.Log):
-    """Remembers the raw text of the message in hand and turns complaints of the engine into `refused`.
-
-    The two methods called per message are built-in functions: methods in Python cost a third of the throughput.
-    """
-
-    def __init__(self, owner: Engine, handle: SessionHandle | None) -> None:
-        super().__init__()
-        self._owner = owner
-        self._handle = handle
-        self.onIncoming: Callable[[str], Any] = handle.incoming.append if handle is not None else bool
-        self.onOutgoing: Callable[[str], Any] = handle.outgoing.append if handle is not None else bool
-
-    def clear(self) -> None:
-        """Part of the engine's interface; nothing is kept here."""
-
-    def backup(self) -> None:
-        """Part of the engine's interface; nothing is kept here."""
-
-    def onEvent(self, text: str) -> None:
-        self._owner.on_event(self._handle, text)
-
-
-class _LogFactory(fix.LogFactory):
-    def __init__(self, owner: Engine) -> None:
-        super().__init__()
-        self._owner = owner
-        self.logs: list[_Log] = []  # the engine does not keep Python objects alive
-
-    def create(self, *args: Any) -> _Log:
-        handle = self._owner.handle_of(args[0]) if args else None
-        log = _Log(self._owner, handle)
-        self.logs.append(log)
-        log.__disown__()  # the engine frees it; returned plainly it is freed twice and the heap is corrupt
-        return log
-
-    def destroy(self, log: _Log) -> None:
-        """The list above keeps the logs until the engine itself goes."""
 
 
 def _complains(text: str) -> bool:
@@ -193,34 +130,6 @@ def _as_left(texts: deque[str], sent: str) -> str:
 
 def _last(texts: deque[str]) -> str:
     return texts[-1] if texts else ""
-
-
-class _Application(fix.Application):
-    def __init__(self, owner: Engine) -> None:
-        super().__init__()
-        self._owner = owner
-
-    def onCreate(self, session_id: Any) -> None:
-        self._owner.guarded(session_id, self._owner.on_create)
-
-    def onLogon(self, session_id: Any) -> None:
-        self._owner.guarded(session_id, self._owner.on_logon)
-
-    def onLogout(self, session_id: Any) -> None:
-        self._owner.guarded(session_id, self._owner.on_logout)
-
-    def toAdmin(self, message: Any, session_id: Any) -> None:
-        self._owner.guarded(session_id, lambda handle: self._owner.on_to_admin(handle, message))
-
-    def fromAdmin(self, message: Any, session_id: Any) -> None:
-        self._owner.guarded(session_id, lambda handle: self._owner.on_from_admin(handle, message))
-
-    def toApp(self, message: Any, session_id: Any) -> None:
-        if not self._owner.on_to_app(session_id, message):
-            raise fix.DoNotSend
-
-    def fromApp(self, message: Any, session_id: Any) -> None:
-        self._owner.on_from_app(session_id, message)
 
 
 class Engine:
@@ -250,11 +159,11 @@ class Engine:
             loading = tuple(_loading(path) for path in (dictionaries or {}).get(name, ()))
             handle = SessionHandle(name, session_id, loading=loading)
             self.sessions[name] = self._by_id[session_id] = handle
-        self._application = _Application(self)
+        self._application = Application(self)
         self._settings = fix.SessionSettings()
         self._settings.setFromString(settings)
         self._store_factory = fix.FileStoreFactory(self._settings)
-        self._log_factory = _LogFactory(self)
+        self._log_factory = LogFactory(self)
         kinds: dict[tuple[str, bool], Callable[..., Any]] = {
             ("acceptor", False): fix.ThreadedSocketAcceptor,
             ("acceptor", True): fix.SSLSocketAcceptor,
@@ -390,7 +299,7 @@ class Engine:
 
     def on_logon(self, handle: SessionHandle) -> None:
         """Mark up, then tell the listener with the sequence numbers in force."""
-        _pin_thread()
+        pin_thread()
         handle.logged_on = True
         handle.last_number = 0
         native = handle.engine_session
@@ -405,7 +314,7 @@ class Engine:
                     self._logged_out.notify_all()
                 self._listener.logged_out(handle.name)
         finally:
-            _unpin_thread()
+            unpin_thread()
 
     def on_to_admin(self, handle: SessionHandle, message: Any) -> None:
         """A Reject(3) of ours says that the engine refused a message: report which and why."""

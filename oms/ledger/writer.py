@@ -193,18 +193,29 @@ class Writer:
             raise error_from_result(result)
 
     def settle(self, batch: Batch) -> datetime:
-        """After a lost connection: reconnect, see whether the batch is there, write it only if it is not."""
+        """After a lost connection: reconnect, see whether the batch is there, write it only if it is not.
+
+        JournalFailure where the ledger's end is neither this batch nor the one before: a server that came back
+        without what it had committed (a standby that lagged), or another writer.
+        """
         self.close()
         self.connect()
-        row = self._open.execute(
-            "SELECT hash, committed_at FROM batches WHERE batch = %s", (batch.number,)
-        ).fetchone()
-        if row is None:
+        text = "SELECT batch, hash, committed_at FROM batches ORDER BY batch DESC LIMIT 1"
+        nothing: tuple[Any, ...] = (0, GENESIS, None)
+        head, found, committed_at = self._open.execute(text).fetchone() or nothing
+        if (head, bytes(found)) == (batch.number - 1, self._prev_hash):
             return self.commit(batch)
-        self._last_batch, self._prev_hash = batch.number, bytes(row[0])
+        journal = (batch.texts or batch_texts(batch))[0]
+        ours = committed_at and text_hash(self._prev_hash, batch.number, committed_at, journal)
+        if head != batch.number or bytes(found) != ours:
+            raise JournalFailure(
+                f"the ledger came back with batch {head} as its last, but {batch.number - 1} was committed: it is not"
+                " the ledger that went away; restore that one before you start again"
+            )
+        self._last_batch, self._prev_hash = batch.number, bytes(found)
         self._last_seq = batch.journal[-1].seq if batch.journal else self._last_seq
-        committed_at: datetime = row[1]
-        return committed_at
+        settled: datetime = committed_at
+        return settled
 
     def close(self) -> None:
         """Close the connection; the ledger's lock goes with it."""

@@ -50,9 +50,7 @@ def compiles(source: str) -> bool:
     """Whether the build's compiler, with the build's flags, takes a piece of C++."""
     variables = build_variables()
     command = [*variables["CXX"].split(), *variables["CXXFLAGS"].split(), "-std=c++17", "-fsyntax-only"]
-    trial = subprocess.run(
-        [*command, "-x", "c++", "-"], input=source, text=True, capture_output=True, check=False
-    )
+    trial = subprocess.run([*command, "-x", "c++", "-"], input=source, text=True, capture_output=True, check=False)
     return trial.returncode == 0
 
 

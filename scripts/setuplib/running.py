@@ -16,9 +16,7 @@ from pathlib import Path
 
 LOG_TAIL_LINES = 25
 QUIET_PROGRESS_SECONDS = 30
-REDIRECTS_PIP = frozenset(
-    {"PYTHONHOME", "PYTHONPATH", "PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_CONSTRAINT"}
-)
+REDIRECTS_PIP = frozenset({"PYTHONHOME", "PYTHONPATH", "PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_CONSTRAINT"})
 
 
 class SetupFailed(Exception):
@@ -51,9 +49,7 @@ def alone_in(directory: Path, waiting: str) -> Iterator[None]:
         os.close(handle)
 
 
-def run(
-    what: str, command: list[str], *, log: Path, remedy: str, variables: dict[str, str] | None = None
-) -> None:
+def run(what: str, command: list[str], *, log: Path, remedy: str, variables: dict[str, str] | None = None) -> None:
     """Run one command, its output into the log and its elapsed time to the terminal.
 
     `variables` go into its environment. Raises SetupFailed with the end of the log and the remedy.

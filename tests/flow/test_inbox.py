@@ -62,7 +62,7 @@ def test_a_session_past_its_limit_waits_for_room_and_no_other_session_does() -> 
     blocked = threading.Thread(target=inbox.put, args=(heard("A", "a2"),))
     blocked.start()
     inbox.put(heard("B", "b0"))
-    assert inbox.statistics() == {"": 0, "A": 2, "B": 1}
+    assert inbox.statistics() == {"own": 0, "A": 2, "B": 1}
     assert blocked.is_alive()
     assert sorted(texts(inbox.take(10, 0))) == ["a0", "a1", "b0"]
     blocked.join(5)

@@ -80,9 +80,7 @@ class Desk:
 
     def commit(self, *numbers: int, kind: str = "D", at: datetime | None = None) -> list[Message]:
         """Messages that are committed now, and delivered."""
-        made = [
-            Message(one, "S", kind, f"35={kind}\x0111={one}\x01", at or datetime.now(UTC)) for one in numbers
-        ]
+        made = [Message(one, "S", kind, f"35={kind}\x0111={one}\x01", at or datetime.now(UTC)) for one in numbers]
         self.ledger.messages += made
         Outbox({"S": self.sender}).deliver(made)
         return made
@@ -267,7 +265,9 @@ def test_an_order_older_than_the_window_is_refused_at_the_logon_and_a_cancel_lea
     desk.commit(3, kind="F", at=AGES_AGO)
     desk.up()
     reason = "older than S's resend window of 10 s"
-    refused = [(one, what, number, reason) for one in (1, 2) for what, number in (("refused", None), ("not sent", str(one)))]
+    refused = [
+        (one, what, number, reason) for one in (1, 2) for what, number in (("refused", None), ("not sent", str(one)))
+    ]
     assert desk.hears(5) == [*refused, *sent(3)]
     assert desk.line.left == [3]
 

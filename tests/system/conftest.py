@@ -33,9 +33,7 @@ def make_house(tmp_path: Path, postgres_url: str) -> Iterator[Callable[..., Hous
     """Makes houses (one client, one broker where nothing else is said) that are closed after the test."""
     made: list[House] = []
 
-    def make(
-        clients: dict[str, str] | None = None, brokers: dict[str, str] | None = None, **more: Any
-    ) -> House:
+    def make(clients: dict[str, str] | None = None, brokers: dict[str, str] | None = None, **more: Any) -> House:
         directory = tmp_path / f"house{len(made)}"
         directory.mkdir()
         house = House(
@@ -88,7 +86,8 @@ class Desk(NamedTuple):
     def refusals(self, after: int) -> list[str]:
         """The reasons of what was refused after a journal row, as soon as there are any."""
         found = self.house.until(
-            "SELECT detail ->> 'refused' AS reason FROM journal WHERE kind = 'refused' AND seq > %s ORDER BY seq", after
+            "SELECT detail ->> 'refused' AS reason FROM journal WHERE kind = 'refused' AND seq > %s ORDER BY seq",
+            after,
         )
         return [row["reason"] for row in found]
 

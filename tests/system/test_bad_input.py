@@ -139,7 +139,9 @@ def test_an_order_that_makes_no_sense_is_rejected_with_its_id_and_the_reason(
     assert (told[11], told[150], told[39], told[103], told[151], told[14]) == (cl_ord_id, "8", "8", code, "0", "0")
     assert told[58] == reason
     assert "" not in told.values()
-    kept = desk.house.rows("SELECT raw FROM journal WHERE kind = 'in' AND session = 'CLIENT3' ORDER BY seq DESC LIMIT 1")
+    kept = desk.house.rows(
+        "SELECT raw FROM journal WHERE kind = 'in' AND session = 'CLIENT3' ORDER BY seq DESC LIMIT 1"
+    )
     assert bytes(kept[0]["raw"]) == sent
     desk.broker.expect_nothing("D")
     desk.still_trades(raw)
@@ -228,7 +230,9 @@ def test_a_truncated_message_swallows_the_next_and_both_come_again_by_resend(des
         raw.send(new_order(cl_ord_id), number=number, more="43=Y|122=20260101-00:00:00|")
     orders = [desk.broker.expect("D") for _ in range(3)]
     assert len({order[11] for order in orders}) == 3
-    taken = desk.house.rows("SELECT cl_ord_id FROM client_orders WHERE cl_ord_id IN ('S1', 'S2', 'S3') ORDER BY new_seq")
+    taken = desk.house.rows(
+        "SELECT cl_ord_id FROM client_orders WHERE cl_ord_id IN ('S1', 'S2', 'S3') ORDER BY new_seq"
+    )
     assert [row["cl_ord_id"] for row in taken] == ["S1", "S2", "S3"]
     raw.next_number = 5
     desk.still_trades(raw)

@@ -247,7 +247,9 @@ def test_a_request_that_the_brokers_engine_rejects_is_refused_and_the_order_live
     cl_ord_id = f"J2-{kind}"
     working(desk, cl_ord_id)
     more = "|373=99" if kind == "3" else "|380=0"
-    for number, request in enumerate((replace(f"{cl_ord_id}-G", cl_ord_id, 200), cancel(f"{cl_ord_id}-F", cl_ord_id))):
+    for number, request in enumerate(
+        (replace(f"{cl_ord_id}-G", cl_ord_id, 200), cancel(f"{cl_ord_id}-F", cl_ord_id))
+    ):
         desk.client.send(request)
         asked = desk.broker.expect("GF"[number])
         desk.broker.send(f"35={kind}|45={asked[34]}|372={asked.type}|58=not now{more}")

@@ -20,7 +20,11 @@ CLOSED_PORT = free_ports(1)[0]
 
 def threads() -> set[str]:
     """Names of the gateway's own threads that are alive."""
-    return {one.name for one in threading.enumerate() if one.name.startswith(("send-", "committer", "fix-stop", "gateway"))}
+    return {
+        one.name
+        for one in threading.enumerate()
+        if one.name.startswith(("send-", "committer", "fix-stop", "gateway"))
+    }
 
 
 def refused(house: House) -> str:

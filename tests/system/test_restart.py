@@ -252,7 +252,11 @@ def test_a_broker_that_asks_again_within_the_window_gets_the_order_as_a_possible
     client.send(status("A1"))
     broker.expect("H", ClOrdID=asked[11])
     # what the broker has acknowledged is not offered twice
-    assert [message[11] for message in broker.received if message.type == "D"] == [asked[11], acknowledged[11], asked[11]]
+    assert [message[11] for message in broker.received if message.type == "D"] == [
+        asked[11],
+        acknowledged[11],
+        asked[11],
+    ]
     assert house.items() == []
 
 

@@ -170,7 +170,10 @@ def test_a_reject_of_the_broker_reads_the_same_in_every_combination(pair: Pair) 
 
 # Groups of a client's order: (fields, versions whose NewOrderSingle(D) has them)
 GROUPS = {
-    "parties": ("453=3|448=A|447=D|452=1|448=B|447=D|452=3|448=C|447=D|452=24|802=2|523=c1|803=2|523=c2|803=3", "4.4 5.0SP2"),
+    "parties": (
+        "453=3|448=A|447=D|452=1|448=B|447=D|452=3|448=C|447=D|452=24|802=2|523=c1|803=2|523=c2|803=3",
+        "4.4 5.0SP2",
+    ),
     "allocations": ("78=2|79=ACC1|80=60|79=ACC2|80=40", "4.2 4.4 5.0SP2"),
 }
 
