@@ -58,6 +58,7 @@ class Progress:
                 self._live.start()
             self._live.update(_table(rows), refresh=True)
         elif time.monotonic() - self._last_line >= LINE_SECONDS and any(row["fills"] != "0" for row in rows):
+            # Before the first fill there is nothing to tell.
             self.say("; ".join(_line(row) for row in rows))
 
     def done(self) -> None:

@@ -137,6 +137,8 @@ class Stage:
         for client in CLIENTS:
             arguments = ["sim", "client", *self._simulator(client.name, client.version, self.place.ports["clients"])]
             arguments += ["--host", LOOPBACK, "--orders", str(self._orders(client.name)), "--rate", str(rate)]
+            # Longer than the demo itself waits, so that it decides and not the clients.
+            arguments += ["--reconnect-timeout", str(2 * RECOVERY_SECONDS)]
             arguments += ["--idle-timeout", str(IDLE_SECONDS), "--until-stopped"]
             self._processes.start(client.name, *arguments)
 

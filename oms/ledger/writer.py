@@ -15,7 +15,7 @@ from typing import Any
 
 import psycopg
 from psycopg.errors import error_from_result
-from psycopg.pq import ConnStatus, ExecStatus
+from psycopg.pq import ConnStatus, DiagnosticField, ExecStatus
 from sqlalchemy import Table
 from sqlalchemy.dialects import postgresql
 
@@ -188,7 +188,8 @@ class Writer:
         connection = self._open.pgconn
         result = connection.exec_prepared(_NAME, values)
         if result.status != ExecStatus.COMMAND_OK:
-            if connection.status != ConnStatus.OK:
+            # What the server did not say itself, with a code, is said of a connection that is gone.
+            if connection.status != ConnStatus.OK or not result.error_field(DiagnosticField.SQLSTATE):
                 raise psycopg.OperationalError(connection.error_message.decode("utf-8", "replace"))
             raise error_from_result(result)
 

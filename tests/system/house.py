@@ -310,6 +310,15 @@ class House:
         found = self.rows("SELECT kind, severity, session FROM exception_items ORDER BY seq, item_id")
         return [(row["kind"], row["severity"], row["session"]) for row in found]
 
+    def state(self) -> str:
+        """What the ledger has of each message, one short line each, for a test that failed."""
+        found = self.rows(
+            "SELECT journal.seq, batch, kind, journal.session, msg_type, journal.msg_seq_num AS number, outcome,"
+            " sends.msg_seq_num AS sent, substring(convert_from(raw, 'LATIN1') from '\x01(11=[^\x01]*)') AS id"
+            " FROM journal LEFT JOIN sends USING (seq) ORDER BY journal.seq"
+        )
+        return "\n".join(" ".join(str(value) for value in row.values() if value is not None) for row in found)
+
     def check_chain(self) -> None:
         """The journal's hash chain holds."""
         made = ledger_engine(self.url, read_only=True)

@@ -311,7 +311,8 @@ def test_rejects_of_a_client_are_recorded_as_exception_items(desk: Desk, raw: Ra
     raw.send("35=j|45=1|372=8|380=0|58=nor this")
     found = desk.house.until(
         "SELECT kind, severity, text FROM exception_items WHERE session = 'CLIENT3' AND kind = 'message_rejected'"
-        " GROUP BY 1, 2, 3 HAVING (SELECT count(*) FROM exception_items WHERE kind = 'message_rejected') = 2 ORDER BY 3"
+        " GROUP BY 1, 2, 3"
+        " HAVING (SELECT count(*) FROM exception_items WHERE kind = 'message_rejected') = 2 ORDER BY 3"
     )
     assert [tuple(row.values()) for row in found] == [
         ("message_rejected", "error", "CLIENT3 refused MsgSeqNum(34) 1, MsgType(35) 8: nor this"),

@@ -79,7 +79,8 @@ def test_a_report_that_the_engine_refuses_is_an_exception_item_because_it_may_be
     text = f"the FIX engine refused a MsgType(35) 8, a fill may be lost: {reason} (RefTagID(371)={tag})"
     assert items_after(desk, before) == [("report_refused_by_engine", "error", text)]
     evidence = desk.house.rows(
-        "SELECT journal.kind, journal.raw FROM exception_items JOIN journal USING (seq) WHERE exception_items.seq > %s",
+        "SELECT journal.kind, journal.raw FROM exception_items JOIN journal USING (seq)"
+        " WHERE exception_items.seq > %s",
         before,
     )
     assert [(row["kind"], bytes(row["raw"]).decode()) for row in evidence] == [("refused", sent.raw)]

@@ -13,7 +13,6 @@ import pytest
 
 from oms.crashpoints import STEPS
 from oms.sim.peer import FixPeer
-from oms.sim.wire import Message
 from tests.system.house import House, in_parallel
 from tests.system.nursery import Nursery
 from tests.system.words import new_order, report, told_fills
@@ -107,7 +106,10 @@ def test_kills_in_the_middle_of_a_burst_neither_lose_nor_double_anything(
             asked = broker.expect("D", 30)
             send_when_up(broker, report(broker, asked, "F", f"X{number}", cum=100, last=(100, "150"), avg="150"))
 
-    in_parallel([restart, trade, fill])
+    try:
+        in_parallel([restart, trade, fill])
+    except AssertionError as error:
+        raise AssertionError(f"{error}\n{house.state()}") from None
     for number in range(60):
         client.expect("8", 30, ClOrdID=f"A{number}", OrdStatus="2")
     assert len(set(orders(broker))) == len(orders(broker)) == 60

@@ -1,4 +1,4 @@
-"""Postgres goes away and comes back: nothing leaves meanwhile, nothing is lost or doubled, no help is needed (I1, I2)."""
+"""Postgres goes away and comes back: nothing leaves meanwhile, nothing is lost or doubled (I1, I2)."""
 
 from __future__ import annotations
 

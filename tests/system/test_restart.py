@@ -1,4 +1,4 @@
-"""Stop and start, sessions that come and go: every order stays known, everything arrives, nothing twice (I2, I5, I8)."""
+"""Stop and start, sessions that come and go: orders stay known, everything arrives, nothing twice (I2, I5, I8)."""
 
 from __future__ import annotations
 
