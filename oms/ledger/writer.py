@@ -16,6 +16,7 @@ from typing import Any
 import psycopg
 from psycopg.errors import error_from_result
 from psycopg.pq import ConnStatus, DiagnosticField, ExecStatus
+from psycopg.pq.abc import PGconn, PGresult
 from sqlalchemy import Table
 from sqlalchemy.dialects import postgresql
 
@@ -112,6 +113,15 @@ _SETTINGS = (
 )
 
 
+def _require_ok(connection: PGconn, result: PGresult) -> None:
+    """Raise what the server said; what it did not say itself, with a code, is said of a connection that is gone."""
+    if result.status == ExecStatus.COMMAND_OK:
+        return
+    if connection.status != ConnStatus.OK or not result.error_field(DiagnosticField.SQLSTATE):
+        raise psycopg.OperationalError(connection.error_message.decode("utf-8", "replace"))
+    raise error_from_result(result)
+
+
 class Writer:
     """Commits batches on a connection of its own, as the gateway's role.
 
@@ -142,8 +152,7 @@ class Writer:
             )
         # Prepared and run through libpq itself: one call per commit, without a look at the statement's text.
         prepared = connection.pgconn.prepare(_NAME, self._statement)
-        if prepared.status != ExecStatus.COMMAND_OK:
-            raise error_from_result(prepared)
+        _require_ok(connection.pgconn, prepared)
         self._connection = connection
 
     def read_head(self) -> tuple[int, int]:
@@ -186,12 +195,7 @@ class Writer:
 
     def _execute(self, values: list[bytes]) -> None:
         connection = self._open.pgconn
-        result = connection.exec_prepared(_NAME, values)
-        if result.status != ExecStatus.COMMAND_OK:
-            # What the server did not say itself, with a code, is said of a connection that is gone.
-            if connection.status != ConnStatus.OK or not result.error_field(DiagnosticField.SQLSTATE):
-                raise psycopg.OperationalError(connection.error_message.decode("utf-8", "replace"))
-            raise error_from_result(result)
+        _require_ok(connection, connection.exec_prepared(_NAME, values))
 
     def settle(self, batch: Batch) -> datetime:
         """After a lost connection: reconnect, see whether the batch is there, write it only if it is not.
