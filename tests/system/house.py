@@ -61,11 +61,12 @@ def free_ports(count: int) -> list[int]:
             one.close()
 
 
-def until(reached: Callable[[], T], what: str, seconds: float = SECONDS) -> T:
+def until(reached: Callable[[], T], what: str | Callable[[], str], seconds: float = SECONDS) -> T:
     """The first true answer of `reached`; AssertionError naming `what` after `seconds`."""
     deadline = time.monotonic() + seconds
     while not (answer := reached()):
-        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
+        if time.monotonic() >= deadline:
+            raise AssertionError(f"not within {seconds} s: {what if isinstance(what, str) else what()}")
         time.sleep(0.01)
     return answer
 
@@ -310,7 +311,7 @@ class House:
         found = self.rows("SELECT kind, severity, session FROM exception_items ORDER BY seq, item_id")
         return [(row["kind"], row["severity"], row["session"]) for row in found]
 
-    def state(self) -> str:
+    def state_of(self) -> str:
         """What the ledger has of each message, one short line each, for a test that failed."""
         found = self.rows(
             "SELECT journal.seq, batch, kind, journal.session, msg_type, journal.msg_seq_num AS number, outcome,"
