@@ -259,7 +259,7 @@ class Gateway:
         gc.collect()
         gc.freeze()
         gc.set_threshold(50_000, 50, 50)
-        sys.setswitchinterval(0.001)
+        sys.setswitchinterval(0.0003)
 
     # -- stop ----------------------------------------------------------------------------------------------
 

@@ -1,7 +1,7 @@
 """The committer: takes batches from the core thread, commits them one after another, then lets messages leave.
 
-While one batch commits, the core works on the next; a third waits for room, which is the gateway's
-back-pressure. A lost database is waited for: nothing leaves, nothing is acknowledged, and what was read waits.
+While one batch commits, one or two wait and the core works on the next, which then waits for room: back-pressure.
+A lost database is waited for: nothing leaves, nothing is acknowledged, and what was read waits.
 Whatever else goes wrong ends the process through `failed`: memory ahead of the ledger is worth nothing.
 
 Threads: `put`, `find` and `sent_cl_ord_id` from the core thread; the rest in the committer's own thread.
@@ -31,6 +31,7 @@ from oms.outbox import Message, Outbox, cl_ord_id_of
 log = structlog.get_logger("oms.ledger")
 
 _RETRY_SECONDS = (0.1, 0.2, 0.5, 1.0, 2.0)
+_WAITING = 2  # batches: with one, the core's turns and the commits wait for each other, which costs 4 % under load
 _LOOK_SECONDS = 0.5  # how often who waits for room looks whether the committer still lives
 T = TypeVar("T")
 
@@ -53,7 +54,7 @@ class Committer:
         self._failed = failed
         self._committed = committed
         self._revive = revive  # starts a database of the gateway's own again, where it has one
-        self._queue: queue.Queue[tuple[Batch, list[Message]] | None] = queue.Queue(maxsize=1)
+        self._queue: queue.Queue[tuple[Batch, list[Message]] | None] = queue.Queue(maxsize=_WAITING)
         self._stopping = threading.Event()
         self._dead: BaseException | None = None
         self._room = threading.Event()
@@ -62,10 +63,11 @@ class Committer:
         self.thread = threading.Thread(target=self._run, name="committer", daemon=True)
 
     def put(self, batch: Batch, messages: list[Message]) -> None:
-        """Queue a batch; blocks while one waits already. JournalFailure once the committer has failed."""
+        """Queue a batch; blocks while two wait already. JournalFailure once the committer has failed."""
         while True:
             self._raise_if_dead()
-            self._room.clear()
+            if self._queue.qsize() >= _WAITING - 1:
+                self._room.clear()
             try:
                 self._queue.put((batch, messages), timeout=_LOOK_SECONDS)
             except queue.Full:
@@ -73,9 +75,9 @@ class Committer:
             return
 
     def wait_for_room(self, seconds: float) -> bool:
-        """Wait until the next batch would be taken up at once when the one under way is committed.
+        """Wait until fewer than two batches wait for the one under way to be committed.
 
-        What is heard meanwhile joins that batch, rather than a third one behind it.
+        What is heard meanwhile joins the next batch, rather than yet another one behind it.
         """
         return self._room.wait(seconds)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from datetime import date, datetime
 from decimal import Decimal
+from functools import lru_cache
 
 from oms.core import messages as m
 from oms.core import tags as t
@@ -17,6 +18,7 @@ from oms.core import tags as t
 SOH = "\x01"
 # As FIX has a float: leading zeros, a trailing point or trailing zeros say nothing.
 _NUMBER = re.compile(r"-?0{0,20}(?:\d{1,15}(?:\.\d{0,10}0{0,20})?|\.\d{1,10}0{0,20})", re.ASCII)
+_NUMBER_LIMIT = 70  # characters, above what the pattern lets through, so that what is kept of numbers stays small
 _ID_LIMIT = 64
 _EXEC_ID_LIMIT = 400
 _UNSTORABLE = re.compile("[\x00\x1d-\x1f]")  # NUL, and what sets fields apart on the way to the database
@@ -169,6 +171,11 @@ def _clean_pairs(pairs: list[tuple[str, str]]) -> list[tuple[str, str]]:
     return cleaned
 
 
+@lru_cache(maxsize=4096)  # quantities and prices repeat
+def _decimal(text: str) -> Decimal | None:
+    return Decimal(text) if _NUMBER.fullmatch(text) else None
+
+
 class _Reader:
     """Typed reads from one message; the first problem found is kept."""
 
@@ -183,10 +190,10 @@ class _Reader:
         text = self.fields.get(tag)
         if text is None:
             return None
-        if not _NUMBER.fullmatch(text):
+        value = _decimal(text) if len(text) < _NUMBER_LIMIT else None
+        if value is None:
             self.wrong(tag, name, f"{text[:40]} is not a number of at most 15 digits and 10 decimals", reason)
             return None
-        value = Decimal(text)
         if positive and value <= 0:
             self.wrong(tag, name, f"{text} is not above zero", reason)
             return None

@@ -73,7 +73,6 @@ class SessionHandle:
     session_id: str
     logged_on: bool = False
     incoming: deque[str] = field(default_factory=lambda: deque(maxlen=1))  # raw text of the message in hand
-    outgoing: deque[str] = field(default_factory=lambda: deque(maxlen=8))  # raw texts that left last
     last_number: int = 0  # MsgSeqNum(34) of the last application message handed over
     engine_session: Any = None
     native_id: Any = None
@@ -117,15 +116,6 @@ def _loading(path: str) -> Future[Any]:
 def _complains(text: str) -> bool:
     """Whether a log line says that a message was not taken. What gets a Reject(3) is told by that."""
     return not text.strip() or (not text.startswith("Message ") and any(words in text for words in _COMPLAINTS))
-
-
-def _as_left(texts: deque[str], sent: str) -> str:
-    """What left for `sent`: the last text, unless the engine's own thread has sent one since."""
-    kind = sent[: sent.find(SOH) + 1]
-    for raw in reversed(tuple(texts)):
-        if kind in raw[:40] and "\x0143=Y\x01" not in raw[:160]:
-            return raw
-    return texts[-1]
 
 
 def _last(texts: deque[str]) -> str:
@@ -236,7 +226,7 @@ class Engine:
             if handle.dictionaries is None:
                 handle.dictionaries = tuple(one.result() for one in handle.loading)
             message = fix.Message(f"{handle.head}{text}10=000\x01", *handle.dictionaries, False)
-            return _as_left(handle.outgoing, text) if handle.engine_session.send(message) else ""
+            return message.toString() if handle.engine_session.send(message) else ""
         except (fix.FIXException, TypeError, UnicodeError) as error:
             first_line = str(error).partition("\n")[0]
             raise Unsendable(f"the FIX engine cannot make this message: {first_line}") from error

@@ -1,4 +1,9 @@
-"""What is changed in QuickFIX's source before it is built: two places where a few bytes end the whole process.
+"""What is changed in QuickFIX's source before it is built.
+
+Two places where a few bytes end the whole process are corrected. And the Python binding crosses into Python six
+times for a message that came and left; each crossing waits for the interpreter, which a busy core thread holds.
+Two are enough: the text of a message that came is kept beside its thread until the callback that needs it, and
+a send of our own makes no callbacks; it is asked only, under the session's lock, whether the session is still on.
 
 Each edit names a file of the source, the text as it is and as it becomes. An edit whose text is not found stops
 the build, so that a new version of QuickFIX is looked at again. docs/decisions/quickfix.md tells of both.
@@ -18,6 +23,25 @@ class Edit(NamedTuple):
     file: str
     before: str
     after: str
+
+
+_BINDING = "C++/QuickfixPython.cpp"
+
+
+def _keeps_interpreter(call: str) -> Edit:
+    """A short call of the binding does not let go of the interpreter, so it need not wait to have it again."""
+    lines = (
+        "        SWIG_PYTHON_THREAD_BEGIN_ALLOW;",
+        f"            {call}",
+        "            SWIG_PYTHON_THREAD_END_ALLOW;",
+    )
+    return Edit(_BINDING, "\n".join(lines) + "\n", f"            {call}\n")
+
+
+def _tells_text_first(callback: str) -> Edit:
+    """A callback that may need the text of the message in hand tells it to Python before."""
+    before = f"void SwigDirector_{callback} {{\n  SWIG_PYTHON_THREAD_BEGIN_BLOCK;\n"
+    return Edit(_BINDING, before, before + "  tell_incoming();\n")
 
 
 EDITS = (
@@ -51,6 +75,89 @@ EDITS = (
       soh = valueStart + length;
 """,
     ),
+    Edit(
+        _BINDING,
+        "SwigDirector_Log::SwigDirector_Log(PyObject *self): FIX::Log(), Swig::Director(self) {\n",
+        "// The session through which this thread sends a message of Python's making, "
+        "and how to set it for one call.\n"
+        """static thread_local FIX::Session *sending_session = nullptr;
+
+namespace {
+struct Sending {
+  explicit Sending(FIX::Session *session) { sending_session = session; }
+  ~Sending() { sending_session = nullptr; }
+};
+} // namespace
+
+// The last text that came on this thread, and the log that is yet to be told of it.
+static thread_local SwigDirector_Log *incoming_log = nullptr;
+static thread_local std::string incoming_text;
+static thread_local bool telling_incoming = false;
+
+static void tell_incoming() {
+  if (incoming_log == nullptr) {
+    return;
+  }
+  SwigDirector_Log *log = incoming_log;
+  incoming_log = nullptr;
+  telling_incoming = true;
+  log->onIncoming(incoming_text);
+  telling_incoming = false;
+}
+
+SwigDirector_Log::SwigDirector_Log(PyObject *self): FIX::Log(), Swig::Director(self) {
+""",
+    ),
+    Edit(
+        _BINDING,
+        "void SwigDirector_Log::onIncoming(std::string const &arg0) {\n",
+        """void SwigDirector_Log::onIncoming(std::string const &arg0) {
+  if (!telling_incoming) {
+    incoming_log = this;
+    incoming_text = arg0;
+    return;
+  }
+""",
+    ),
+    Edit(
+        _BINDING,
+        "void SwigDirector_Log::onOutgoing(std::string const &arg0) {\n",
+        """void SwigDirector_Log::onOutgoing(std::string const &arg0) {
+  if (sending_session != nullptr) {
+    return;
+  }
+""",
+    ),
+    Edit(
+        _BINDING,
+        "void SwigDirector_Application::toApp(FIX::Message &arg0,FIX::SessionID const &arg1) {\n",
+        """void SwigDirector_Application::toApp(FIX::Message &arg0,FIX::SessionID const &arg1) {
+  if (sending_session != nullptr) {
+    if (!sending_session->isLoggedOn()) {
+      throw FIX::DoNotSend();
+    }
+    return;
+  }
+""",
+    ),
+    Edit(
+        _BINDING,
+        "            result = (bool)(arg1)->send(*arg2);\n",
+        "            Sending sending(arg1);\n            result = (bool)(arg1)->send(*arg2);\n",
+    ),
+    _tells_text_first("Log::onEvent(std::string const &arg0)"),
+    _tells_text_first("Application::toAdmin(FIX::Message &arg0,FIX::SessionID const &arg1)"),
+    _tells_text_first("Application::fromAdmin(FIX::Message const &arg0,FIX::SessionID const &arg1)"),
+    _tells_text_first("Application::fromApp(FIX::Message const &arg0,FIX::SessionID const &arg1)"),
+    _keeps_interpreter(
+        "result = (FIX::Message *)new FIX::Message((std::string const &)*arg1,(FIX::DataDictionary const &)*arg2,"
+        "(FIX::DataDictionary const &)*arg3,arg4);"
+    ),
+    _keeps_interpreter(
+        "result = (FIX::Message *)new FIX::Message((std::string const &)*arg1,(FIX::DataDictionary const &)*arg2,"
+        "arg3);"
+    ),
+    _keeps_interpreter("result = ((FIX::Message const *)arg1)->toString();"),
 )
 
 

@@ -110,18 +110,18 @@ def test_messages_leave_after_the_commit_of_their_batch_and_batches_keep_their_o
     assert recorder.failures == []
 
 
-def test_a_third_batch_waits_while_one_commits_and_one_waits(make: Make) -> None:
+def test_a_fourth_batch_waits_while_one_commits_and_two_wait(make: Make) -> None:
     recorder = Recorder()
     recorder.hold.clear()
     committer = make(recorder)
-    third = threading.Thread(target=lambda: [committer.put(batch(number), []) for number in (1, 2, 3)])
-    third.start()
-    until(lambda: committer.statistics()["waiting"] == 1, "one waits")
-    third.join(0.05)
-    assert third.is_alive()
+    fourth = threading.Thread(target=lambda: [committer.put(batch(number), []) for number in (1, 2, 3, 4)])
+    fourth.start()
+    until(lambda: committer.statistics()["waiting"] == 2, "two wait")
+    fourth.join(0.05)
+    assert fourth.is_alive()
     recorder.hold.set()
-    third.join(5)
-    assert not third.is_alive()
+    fourth.join(5)
+    assert not fourth.is_alive()
 
 
 def test_after_a_lost_connection_the_batch_is_settled_until_that_works_and_only_then_messages_leave(
@@ -173,14 +173,14 @@ def test_a_refused_batch_halts_the_house_and_releases_who_waits(make: Make) -> N
 
     def put() -> None:
         try:
-            for number in range(1, 5):
+            for number in range(1, 6):
                 committer.put(batch(number), [message(number)])
         except JournalFailure as error:
             raised.append(error)
 
     putting = threading.Thread(target=put)
     putting.start()
-    until(lambda: committer.statistics()["waiting"] == 1, "the next batch waits")
+    until(lambda: committer.statistics()["waiting"] == 2, "the next batches wait")
     recorder.hold.set()
     putting.join(5)
     assert not putting.is_alive()
