@@ -1,12 +1,14 @@
 """What is changed in QuickFIX's source before it is built.
 
-Two places where a few bytes end the whole process are corrected. And the Python binding crosses into Python six
-times for a message that came and left; each crossing waits for the interpreter, which a busy core thread holds.
-Two are enough: the text of a message that came is kept beside its thread until the callback that needs it, and
-a send of our own makes no callbacks; it is asked only, under the session's lock, whether the session is still on.
+Two places where a few bytes end the whole process are corrected, and those that close a connection's descriptor
+while its thread still reads it, by when the number may be another connection's. And the Python binding crosses
+into Python six times for a message that came and left; each crossing waits for the interpreter, which a busy core
+thread holds. Two are enough: the text of a message that came is kept beside its thread until the callback that
+needs it, and a send of our own makes no callbacks; it is asked only, under the session's lock, whether the session
+is still on.
 
 Each edit names a file of the source, the text as it is and as it becomes. An edit whose text is not found stops
-the build, so that a new version of QuickFIX is looked at again. docs/decisions/quickfix.md tells of both.
+the build, so that a new version of QuickFIX is looked at again. docs/decisions/quickfix.md tells of all.
 """
 
 from __future__ import annotations
@@ -73,6 +75,121 @@ EDITS = (
         throw InvalidMessage("Data length is outside the message");
       }
       soh = valueStart + length;
+""",
+    ),
+    # A connection was closed where it was to be disconnected: its own thread went on polling and reading a number
+    # that was by then another session's, or the database's, and took its bytes. Whoever owns it closes it, once.
+    Edit(
+        "C++/ThreadedSocketConnection.cpp",
+        """  m_disconnect = true;
+  socket_close(m_socket);
+""",
+        """  m_disconnect = true;
+  shutdown(m_socket, 2);
+""",
+    ),
+    Edit(
+        "C++/ThreadedSocketConnection.cpp",
+        """    processStream();
+    return true;
+""",
+        """    processStream();
+    return !m_disconnect;
+""",
+    ),
+    Edit(
+        "C++/ThreadedSocketConnection.cpp",
+        """        disconnect();
+        continue;
+""",
+        """        disconnect();
+        return;
+""",
+    ),
+    Edit(
+        "C++/ThreadedSocketConnection.cpp",
+        """    ssize_t sent = socket_send(m_socket, msg.c_str() + totalSent, msg.length());
+""",
+        """    ssize_t sent = socket_send(m_socket, msg.c_str() + totalSent, msg.length() - totalSent);
+""",
+    ),
+    Edit(
+        "C++/ThreadedSocketAcceptor.cpp",
+        """  while (pConnection->read()) {}
+  delete pConnection;
+  if (!pAcceptor->isStopped()) {
+    pAcceptor->removeThread(socket);
+  }
+  return 0;
+""",
+        """  while (pConnection->read()) {}
+  delete pConnection;
+  pAcceptor->removeThread(socket);
+  socket_close(socket);
+  return 0;
+""",
+    ),
+    Edit(
+        "C++/ThreadedSocketAcceptor.cpp",
+        """    socket_close(i->first);
+  }
+  for (i = threads""",
+        """    if (m_sockets.count(i->first)) {
+      socket_close(i->first);
+    } else {
+      shutdown(i->first, 2);
+    }
+  }
+  for (i = threads""",
+    ),
+    Edit(
+        "C++/ThreadedSocketInitiator.cpp",
+        """    socket_close(i->first);
+  }
+
+  for (i = threads""",
+        """    shutdown(i->first, 2);
+  }
+
+  for (i = threads""",
+    ),
+    Edit(
+        "C++/ThreadedSocketInitiator.cpp",
+        """        delete pConnection;
+        setDisconnected(s);
+""",
+        """        delete pConnection;
+        setDisconnected(s);
+        socket_close(socket);
+""",
+    ),
+    Edit(
+        "C++/ThreadedSocketInitiator.cpp",
+        """    delete pConnection;
+    pInitiator->removeThread(socket);
+    pInitiator->setDisconnected(sessionID);
+    return 0;
+""",
+        """    delete pConnection;
+    pInitiator->setDisconnected(sessionID);
+    pInitiator->removeThread(socket);
+    socket_close(socket);
+    return 0;
+""",
+    ),
+    Edit(
+        "C++/ThreadedSocketInitiator.cpp",
+        """  delete pConnection;
+  if (!pInitiator->isStopped()) {
+    pInitiator->removeThread(socket);
+  }
+
+  pInitiator->setDisconnected(sessionID);
+""",
+        """  delete pConnection;
+  pInitiator->setDisconnected(sessionID);
+  pInitiator->removeThread(socket);
+  socket_close(socket);
 """,
     ),
     Edit(
