@@ -141,6 +141,8 @@ class Committer:
                 reached("committed")
                 self._outbox.deliver(entry[1])
                 self._committed(entry[0], committed_at, seconds)
+                for asker, answer in entry[0].answers:
+                    asker.set_result(answer)
                 self._queue.task_done()
             done = True
         except JournalFailure as error:

@@ -13,6 +13,7 @@ the outbox tells is written with the next batch, or by itself after a short whil
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Protocol
 
@@ -27,6 +28,7 @@ from oms.crashpoints import reached
 from oms.fix.decode import clean, decode_guarded
 from oms.fix.encode import Encoder
 from oms.fix.engine import msg_seq_num, msg_type
+from oms.fix.rules import Rules, noted
 from oms.inbox import Heard, Inbox
 from oms.ledger import rows
 from oms.ledger.batch import Batch, Position, Send
@@ -88,6 +90,7 @@ class Flow:
         max_batch: int,
         rollover: timedelta,
         poison: frozenset[tuple[str, int, int]] = frozenset(),
+        rules: Mapping[str, Rules] | None = None,
     ) -> None:
         self._inbox = inbox
         self._core = core
@@ -99,6 +102,7 @@ class Flow:
         self._max_batch = max_batch
         self._rollover = rollover
         self._poison = poison
+        self._rules = rules or {}  # of what comes in, by session; most have none
         self.in_hand: tuple[str, int, int] | None = None  # what a failure of our code would be blamed on
         self._sends: list[Send] = []
         self._sends_since: datetime | None = None
@@ -174,12 +178,26 @@ class Flow:
         if heard.kind == box.IN:
             self._inbound(heard, at, trade_date, batch, fx, messages)
             return
+        if heard.kind == box.COMMAND:
+            self._command(heard, at, trade_date, batch, fx, messages)
+            return
         body, kind, detail, number = self._own_event(heard)
         if heard.kind == box.FAILED:  # answered, so it must not be taken when it comes again after a restart
             self._note_number(heard.session, number)
         event = m.Event(heard.session, number, at, trade_date, body)
         raw = heard.raw.encode("utf-8", "surrogateescape")
         self._decide(event, kind, type(body).__name__, number or None, None, raw, detail, batch, fx, messages)
+
+    def _command(
+        self, heard: Heard, at: datetime, trade_date: date, batch: Batch, fx: Effects, messages: list[Message]
+    ) -> None:
+        """What an operator commands; the answer is given once it is committed."""
+        operator, verb, args, asker = heard.matter
+        body = m.Command(str(operator), str(verb), args)  # type: ignore[arg-type]
+        event = m.Event("", 0, at, trade_date, body)
+        detail: dict[str, Any] = {"matter": [body.operator, body.verb, [list(pair) for pair in body.args]]}
+        self._decide(event, "operator", body.verb, None, None, b"", detail, batch, fx, messages)
+        batch.answers.append((asker, fx.answer or {}))
 
     def trade_date(self, at: datetime) -> date:
         """The gateway's trading day at a time: the UTC date on which it began, at the configured rollover."""
@@ -235,8 +253,12 @@ class Flow:
         if 0 < number <= state.in_msg_seq_num:
             return  # committed before a restart; resent because the engine was ahead of the journal
         self.in_hand = (heard.session, state.epoch, number)
+        text, refusal = heard.raw, None
+        rules = self._rules.get(heard.session)
+        if rules is not None:
+            text, refusal = rules.read(heard.raw)
         body, sending_time = decode_guarded(
-            heard.raw,
+            text,
             trade_date,
             from_broker=state.role == "broker",
             fix42=heard.session in self._fix42,
@@ -244,6 +266,8 @@ class Flow:
         )
         reached("decoded")
         detail: dict[str, Any] = {}
+        if rules is not None:
+            body = noted(body, refusal, heard.raw, text, detail)
         if isinstance(body, m.MessageReject) and not body.cl_ord_id and body.ref_seq_num:
             kind, cl_ord_id = self._ledger.sent_cl_ord_id(heard.session, body.ref_seq_num)
             body = body._replace(cl_ord_id=cl_ord_id, ref_msg_type=body.ref_msg_type or kind)

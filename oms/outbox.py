@@ -17,7 +17,10 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
+import structlog
+
 from oms import inbox as box
+from oms.core.order import is_for_replace
 from oms.crashpoints import reached
 from oms.errors import Unsendable
 from oms.fix.engine import msg_seq_num
@@ -25,6 +28,8 @@ from oms.inbox import Heard, Inbox, now_us
 from oms.ledger.batch import Send
 from oms.ledger.load import Reader, Rows
 from oms.ledger.writer import CONNECTION_LOST
+
+log = structlog.get_logger("oms.outbox")
 
 _CHUNK = 500
 _QUEUE_LIMIT = 5000
@@ -60,7 +65,7 @@ class Sender:
         ledger_url: str,
         cursor: int,
         window: timedelta,
-        may_send: Callable[[], bool],
+        why_not: Callable[[str], str],
     ) -> None:
         self.session = session
         self.role = role
@@ -69,7 +74,7 @@ class Sender:
         self._ledger_url = ledger_url
         self.cursor = cursor
         self._window = window
-        self._may_send = may_send
+        self._why_not = why_not
         self._queue: deque[Message] = deque()
         self._recent: deque[tuple[int, Message]] = deque(maxlen=_QUEUE_LIMIT)
         self._in_flight = threading.Lock()
@@ -127,8 +132,7 @@ class Sender:
             self._wake.clear()
             if not self._ended.is_set():
                 self._work()
-        if self._reader is not None:
-            self._reader.close()
+        self._close_reader()
 
     def _in_grace(self) -> bool:
         """After a start, requests of before wait for their broker's logon, but no longer than its window."""
@@ -163,9 +167,9 @@ class Sender:
     def _one(self, message: Message, notes: list[Send]) -> bool:
         """Settle one message. False if the session went down and the message stays in the ledger."""
         reached("before_send")
-        refused = (
-            "" if message.msg_type not in "DG" or self.role == "client" or self._may_send() else "trading is off"
-        )
+        refused = ""
+        if message.msg_type in "DG" and self.role == "broker":
+            refused = self._why_not(cl_ord_id_of(message.text))
         raw, number = "", 0
         with self._in_flight:
             try:
@@ -211,9 +215,16 @@ class Sender:
                 if self._reader is None:
                     self._reader = Reader(self._ledger_url)
                 return self._reader.outgoing(self.session, self.cursor, _CHUNK)
-            except CONNECTION_LOST:
+            except CONNECTION_LOST as error:
+                log.warning("waiting for the ledger", session=self.session, error=str(error).strip())
                 self._ended.wait(_LEDGER_PAUSE)
         return []
+
+    def _close_reader(self) -> None:
+        """A connection is needed for catching up only; held on, the sessions could use up all that there are."""
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
 
     def _catch_up(self) -> bool:
         """Send what the ledger has beyond the cursor; False if the session went down before its end.
@@ -232,15 +243,20 @@ class Sender:
                     self._refuse(message, f"older than {self.session}'s resend window of {window}", notes)
                 elif not self._one(message, notes):
                     self._note(notes)
+                    self._close_reader()
                     return False
             self._note(notes)
             if len(rows) < _CHUNK and not self._behind:
                 break
+        self._close_reader()
         return True
 
     def _too_old(self, message: Message) -> bool:
         age = datetime.now(UTC) - message.decided_at
-        return self.role == "broker" and message.msg_type in "DG" and age > self._window
+        if self.role != "broker" or age <= self._window:
+            return False
+        # A cancel is never too old, but for one that only makes room for the new order of a replace.
+        return message.msg_type in "DG" or is_for_replace(cl_ord_id_of(message.text))
 
 
 class Outbox:

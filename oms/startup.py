@@ -66,6 +66,7 @@ def recover(
     orders = reader.live_orders()
     for order in orders:
         book.add(order)
+    reader.mass_cancels(book)
     settled: list[Send] = []
     never_left: list[Heard] = []
     out_positions: dict[str, tuple[int, int]] = {}
@@ -184,6 +185,8 @@ def config_row(book: Book, config: Config, at: datetime, today: date) -> Journal
                 "fix42": spec.appl_ver_id == "FIX.4.2",
                 "dialect": spec.dialect.name,
                 "status_requests": spec.dialect.status_requests,
+                "mass_cancel": spec.dialect.mass_cancel,
+                "replace": spec.dialect.replace,
             }
             for name, spec in config.sessions.items()
         },

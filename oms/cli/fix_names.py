@@ -43,6 +43,10 @@ class Names:
         """``NewOrderSingle(D)``, or ``(U1)`` where no dictionary knows the type."""
         return f"{self._messages.get(msg_type, '')}({msg_type})"
 
+    def label(self, tag: str) -> str:
+        """``OrderQty(38)``, or ``(5001)`` where no dictionary knows the tag."""
+        return f"{self._fields.get(tag, '')}({tag})"
+
     def fields(self, text: str) -> list[Field]:
         """The fields of a message in order; what is no field (no `=`) becomes one without a name."""
         found = []
@@ -66,6 +70,11 @@ class SessionNames:
         """The names of a session."""
         standard = tuple(str(STANDARD_DIRECTORY / name) for name in STANDARD)
         return _names(self._paths.get(session, standard))
+
+
+def names_in(paths: tuple[str, ...]) -> Names:
+    """The names of these dictionaries; those of the first win."""
+    return _names(paths)
 
 
 @cache

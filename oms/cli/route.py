@@ -251,7 +251,7 @@ def _brokers(rule: RouteRule, outcome: routing.Route, sessions: Mapping[str, Ses
 
 def _as_json(found: Explanation) -> dict[str, Any]:
     order = found.order._asdict()
-    del order["tags"]
+    del order["tags"], order["fields"]
     return {
         "ok": found.ok,
         "verdict": found.verdict,

@@ -16,28 +16,15 @@ from pydantic import BeforeValidator, StrictBool, StrictInt, ValidationInfo, fie
 
 from oms.config.problems import REQUIRED, Problems, Section, key, show, wrong
 from oms.config.rules import ORD_TYPES, TIMES_IN_FORCE, fix_value
+from oms.config.tag_rules import TagRule, Translate, fix_text, tag_number, with_table
 
+OWN_ID_LENGTH = 10  # characters of every ClOrdID(11) that the gateway makes
 SHIPPED = Path(__file__).parent / "demo" / "fix_specs"
 STANDARD_DIALECTS = {
     "FIX.4.2": "standard-fix42",
     "FIX.4.4": "standard-fix44",
     "FIX.5.0SP2": "standard-fix50sp2",
 }
-
-# Header, trailer, ids and the order itself: the gateway's own work, out of reach of [tags].
-OWN_TAGS = frozenset((8, 9, 10, 11, 34, 35, 37, 38, 40, 41, 43, 44, 49, 52, 54, 55, 56, 59, 60, 97, 99, 122, 1128))
-MAX_TAG = 2_147_483_647
-
-
-def _tag(text: object) -> int:
-    number = text if isinstance(text, int) and not isinstance(text, bool) else None
-    if isinstance(text, str) and text.isascii() and text.isdecimal():
-        number = int(text)
-    if number is None or not 0 < number <= MAX_TAG:
-        raise wrong(f"{show(text)} is not a tag number", 'write the number of the tag, such as "21"')
-    if number in OWN_TAGS:
-        raise wrong(f"tag {number} is the gateway's own", f"remove {number}; rules are for the other tags")
-    return number
 
 
 def _values(words: dict[str, str], field: str) -> BeforeValidator:
@@ -83,17 +70,15 @@ class TagRules(Section):
     def _set_tags(cls, value: object) -> object:
         if not isinstance(value, dict):
             raise ValueError("not a table")
-        for text in value.values():
-            if not isinstance(text, str) or not text or not text.isprintable():
-                raise wrong(f"{show(text)} is not a FIX value", 'write printable text in quotes, such as "1"')
-        return {_tag(tag): text for tag, text in value.items()}
+        values = [fix_text(text) for text in value.values()]
+        return dict(zip(map(tag_number, value), values, strict=True))
 
     @field_validator("drop", mode="before")
     @classmethod
     def _drop_tags(cls, value: object, info: ValidationInfo) -> object:
         if not isinstance(value, list | tuple | frozenset):
             raise ValueError("not a list")
-        dropped = frozenset(_tag(tag) for tag in value)
+        dropped = frozenset(tag_number(tag) for tag in value)
         both = sorted(dropped & set(info.data.get("set", {})))
         if both:
             raise wrong(f"tag {both[0]} is in set as well", f"remove {both[0]} from one of them")
@@ -120,12 +105,18 @@ class Dialect(Section):
     status_requests: StrictBool = key(
         True, "Whether it answers OrderStatusRequest(H).", expects="true or false", example="true"
     )
+    mass_cancel: StrictBool = key(
+        False,
+        "Whether it takes OrderMassCancelRequest(q). Where not, a client's mass cancel goes out order by order.",
+        expects="true or false",
+        example="true",
+    )
     max_cl_ord_id_length: StrictInt = key(
         20,
-        "Longest ClOrdID(11) it takes. The gateway's own are up to 20 characters.",
-        expects="a whole number from 12 to 255",
+        "Longest ClOrdID(11) it takes. The gateway's own have 10 characters, so that every broker must take 10.",
+        expects="a whole number from 10 to 255",
         example="20",
-        ge=12,
+        ge=OWN_ID_LENGTH,
         le=255,
     )
     resend_window_seconds: StrictInt = key(
@@ -137,7 +128,23 @@ class Dialect(Section):
         ge=0,
         le=86400,
     )
+    replace: Literal["request", "cancel_new"] = key(
+        "request",
+        "How an order is changed there: by an OrderCancelReplaceRequest(G), or, where a broker has none, by an "
+        "OrderCancelRequest(F) and a NewOrderSingle(D) for the rest once that is confirmed.",
+        expects='"request" or "cancel_new"',
+        example='"cancel_new"',
+    )
     tags: TagRules = key(TagRules, "Rules for fields.", expects="a [tags] section")
+    translate: tuple[Translate, ...] = key(
+        (), "Values that it calls otherwise, in both directions.", expects="[[translate]] sections"
+    )
+    to_counterparty: tuple[TagRule, ...] = key(
+        (), "Rules for messages to it, in turn.", expects="[[to_counterparty]] sections"
+    )
+    from_counterparty: tuple[TagRule, ...] = key(
+        (), "Rules for messages from it, in turn.", expects="[[from_counterparty]] sections"
+    )
 
 
 def dialect_file(name: str, fix_specs: Path) -> Path:
@@ -158,4 +165,7 @@ def read_dialect(name: str, fix_specs: Path, named_by: str, problems: Problems) 
     if dialect is not None and dialect.name != name:
         problems.add(file, "name", f"{show(dialect.name)} is not the file's name", f'write name = "{name}"')
         return None
+    if dialect is not None and dialect.translate:
+        rules = (with_table(rule, number, file, problems) for number, rule in enumerate(dialect.translate, 1))
+        dialect = dialect.model_copy(update={"translate": tuple(rules)})
     return dialect

@@ -22,6 +22,7 @@ from oms.config.reference import Account, Instrument
 from oms.config.rules import LimitRule, Limits, RouteRule
 from oms.config.session_keys import KEYS, REFUSED, SessionKey
 from oms.config.settings import Database, Files, Gateway, Inbox, Log, Metrics
+from oms.config.tag_rules import TagRule, Translate, Translation
 
 MODELS: dict[str, type[Section]] = {
     "gateway": Gateway,
@@ -35,10 +36,17 @@ MODELS: dict[str, type[Section]] = {
     "log": Log,
     "dialect": Dialect,
     "dialect tags": TagRules,
+    "dialect rules": TagRule,
+    "dialect translate": Translate,
+    "translations": Translation,
     "instruments": Instrument,
     "accounts": Account,
 }
-TABLES = {"instruments", "accounts"}  # CSV: an absent value is an empty one, Y and N rather than true and false
+TABLES = {
+    "instruments",
+    "accounts",
+    "translations",
+}  # CSV: an absent value is an empty one, Y and N rather than true and false
 BLOCK = re.compile(r"(<!-- table: (?P<name>[^>]+?) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 

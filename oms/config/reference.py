@@ -103,15 +103,15 @@ class Account(Section):
 
 def read_instruments(file: Path, named_by: str, problems: Problems) -> dict[str, Instrument]:
     """All instruments of the file by Symbol(55)."""
-    return {row.symbol: row for row in _unique(Instrument, "symbol", file, named_by, problems)}
+    return {row.symbol: row for row in unique_rows(Instrument, "symbol", file, named_by, problems)}
 
 
 def read_accounts(file: Path, named_by: str, problems: Problems) -> dict[str, Account]:
     """All accounts of the file by Account(1)."""
-    return {row.account: row for row in _unique(Account, "account", file, named_by, problems)}
+    return {row.account: row for row in unique_rows(Account, "account", file, named_by, problems)}
 
 
-def _unique(model: type[Row], name: str, file: Path, named_by: str, problems: Problems) -> Iterator[Row]:
+def unique_rows(model: type[Row], name: str, file: Path, named_by: str, problems: Problems) -> Iterator[Row]:
     """The lines of a file as models; a second line with the same ``name`` is a problem."""
     seen: dict[str, int] = {}
     for line, values in _lines(model, file, named_by, problems):

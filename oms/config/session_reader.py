@@ -23,6 +23,7 @@ from oms.config.dictionaries import (
     read_dictionary,
 )
 from oms.config.problems import Problems
+from oms.config.rule_checks import misfits
 from oms.config.session_keys import BY_LOWER_NAME, KEYS, NAME, NUMBERED, TLS_FILES, TLS_KEYS, Role, find
 from oms.config.sessions import Sessions, SessionSpec
 
@@ -288,6 +289,14 @@ class SessionReader:
                 f"{dialect.name} has status_requests, {application.path.name} lacks MsgType(35)=H",
                 "write status_requests = false in the dialect, or add the message to the dictionary",
             )
+        if dialect.mass_cancel and not {"q", "r"} <= application.messages:
+            self._add(
+                f"{section.title} OmsDialect",
+                f"{dialect.name} has mass_cancel, {application.path.name} lacks MsgType(35)=q or r",
+                "write mass_cancel = false in the dialect, or add the messages to the dictionary",
+            )
+        for rule, problem, remedy in misfits(dialect, application.path):
+            self._add(f"{section.title} OmsDialect", ": ".join(filter(None, (dialect.name, rule, problem))), remedy)
 
     def _check_tls(self, default: CfgSection, sessions: Sessions) -> None:
         """TLS is per ConnectionType in QuickFIX; nothing about it may be half configured."""

@@ -11,7 +11,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from datetime import date
 
-from oms.core.order import Child, Order
+from oms.core.order import Child, Order, Request, is_for_replace, request_id_of
 
 _DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
@@ -24,6 +24,20 @@ def number_id(prefix: str, number: int) -> str:
     number, low = divmod(number, 46656)
     high, middle = divmod(number, 46656)
     return prefix + _TRIPLES[high] + _TRIPLES[middle] + _TRIPLES[low]
+
+
+def _request_ids(order: Order) -> set[str]:
+    """Every ClOrdID(11) that a broker knows of an order; those of mass cancels have no counterpart at the client."""
+    return {*order.to_client, *(request.broker_cl_ord_id for request in order.requests)}
+
+
+@dataclass(slots=True)
+class MassCancel:
+    """An OrderMassCancelRequest(q) that went to a broker: its request, and the orders that it is to cancel."""
+
+    request: Request
+    broker: str
+    order_ids: frozenset[str]
 
 
 @dataclass(slots=True)
@@ -52,6 +66,7 @@ class Book:
     fill_keys: dict[tuple[str, date], set[str]] = field(default_factory=dict)
     sessions: dict[str, SessionState] = field(default_factory=dict)
     finished: deque[str] = field(default_factory=deque)
+    mass_cancels: dict[str, MassCancel] = field(default_factory=dict)  # not answered, by ClOrdID(11) to the broker
 
     def take_seq(self) -> int:
         """The next number of the journal; ids are made from it."""
@@ -117,8 +132,23 @@ class Book:
             self.add_child(order, child)
         child_now = order.child
         if child_now is not None:
-            for broker_cl_ord_id in order.to_client.keys() - {child.child_id for child in order.children}:
+            for broker_cl_ord_id in _request_ids(order) - {child.child_id for child in order.children}:
                 self.by_broker_id[broker_cl_ord_id] = (order, child_now)
+
+    def at_broker(self, cl_ord_id: str) -> tuple[Order, Child] | None:
+        """The order and child that a broker means by a ClOrdID(11) of ours.
+
+        The cancel of a replace by cancel and new is about the child that was at work before its request.
+        """
+        found = self.by_broker_id.get(cl_ord_id)
+        if found is not None or not is_for_replace(cl_ord_id):
+            return found
+        found = self.by_broker_id.get(request_id_of(cl_ord_id))
+        request = found[0].request_by_broker_id(cl_ord_id) if found is not None else None
+        if found is None or request is None:
+            return None
+        order = found[0]
+        return next(((order, child) for child in reversed(order.children) if child.sent_seq < request.seq), None)
 
     def add_child(self, order: Order, child: Child) -> None:
         """Take a child up under its broker's ids."""
@@ -143,7 +173,7 @@ class Book:
         for cl_ord_id in (order.original_cl_ord_id, *order.to_broker):
             if self.by_client_id.get((order.client, cl_ord_id)) is order:
                 del self.by_client_id[order.client, cl_ord_id]
-        for broker_cl_ord_id in order.to_client:
+        for broker_cl_ord_id in _request_ids(order):
             self.by_broker_id.pop(broker_cl_ord_id, None)
         for child in order.children:
             self.by_broker_id.pop(child.child_id, None)

@@ -8,7 +8,7 @@ another still end in agreement.
 
 from __future__ import annotations
 
-from oms.core import fills, replies
+from oms.core import cancel_new, fills, quantities, replies, restate
 from oms.core import tags as t
 from oms.core import transitions as life
 from oms.core.messages import CancelReject, Event, ExecutionReport
@@ -45,15 +45,17 @@ def execution_report(ctx: Context, seq: int, event: Event, msg: ExecutionReport)
         return
     if msg.exec_id and msg.exec_id != "0" and msg.exec_type != "I":
         child.exec_ids.add(msg.exec_id)
+    if msg.exec_type not in fills.TRADES and msg.cum_qty is not None:
+        child.told.total(msg.cum_qty)
+    if order.requests and _by_cancel_new(ctx, seq, event, order, child, msg):
+        return
     if child is not order.child:
         text = f"{child.broker} reports on {child.child_id}, which did not leave"
         replies.open_item(ctx, seq, event, "not_at_work", text, order)
         if msg.exec_type not in fills.TRADES:
             return
     child.body = ()
-    if msg.order_id and not child.broker_order_id and msg.order_id != "NONE":
-        child.broker_order_id = msg.order_id
-        ctx.book.by_broker_order_id[child.broker, msg.order_id] = (order, child)
+    _note_order_id(ctx, seq, order, child, msg)
     if msg.exec_type == "I":
         _status_answer(ctx, seq, event, order, child, msg)
     elif msg.exec_type in ("6", "E"):
@@ -65,11 +67,30 @@ def execution_report(ctx: Context, seq: int, event: Event, msg: ExecutionReport)
         replies.open_item(ctx, seq, event, "unknown_exec_type", text, order)
 
 
+def _note_order_id(ctx: Context, seq: int, order: Order, child: Child, msg: ExecutionReport) -> None:
+    """The broker's OrderID(37): the first it tells, and the one of a Replaced, where some brokers give a new one."""
+    known, told = child.broker_order_id, msg.order_id
+    if not told or told in (known, "NONE") or (known and msg.exec_type != "5"):
+        return
+    ctx.book.by_broker_order_id.pop((child.broker, known), None)
+    child.broker_order_id = told
+    child.last_seq = seq  # written even where the report itself changes nothing
+    ctx.fx.children[child.child_id] = child
+    ctx.book.by_broker_order_id[child.broker, told] = (order, child)
+
+
+def _by_cancel_new(ctx: Context, seq: int, event: Event, order: Order, child: Child, msg: ExecutionReport) -> bool:
+    """Whether the report belongs to a replace by cancel and new (`cancel_new`) and was dealt with there."""
+    if child is order.child:
+        _note_order_id(ctx, seq, order, child, msg)
+    return cancel_new.takes_over(ctx, seq, event, order, child, msg)
+
+
 def _find(ctx: Context, event: Event, msg: ExecutionReport) -> tuple[Order, Child] | None:
     """By our ClOrdID(11), by OrigClOrdID(41), by the broker's OrderID(37): never by what is traded."""
     book = ctx.book
     for found in (
-        book.by_broker_id.get(msg.cl_ord_id),
+        book.at_broker(msg.cl_ord_id),
         book.by_broker_id.get(msg.orig_cl_ord_id),
         book.by_broker_order_id.get((event.session, msg.order_id)),
     ):
@@ -81,10 +102,16 @@ def _find(ctx: Context, event: Event, msg: ExecutionReport) -> tuple[Order, Chil
 def _is_repeat(ctx: Context, seq: int, event: Event, order: Order, child: Child, msg: ExecutionReport) -> bool:
     if msg.exec_type == "I":
         return False  # a state, not an event: it may quote the ExecID(17) of the last one
-    if msg.exec_id in child.exec_ids:
+    if msg.exec_type not in fills.TRADES:
+        if msg.exec_id in child.exec_ids:
+            ctx.fx.detail["duplicate"] = True
+            return True
+        return False
+    booked = child.booked.get(msg.exec_id)
+    if booked == msg.trade_date:
         ctx.fx.detail["duplicate"] = True
         return True
-    if msg.exec_type in fills.TRADES and ctx.book.fill_key_seen(event.session, msg.trade_date, msg.exec_id):
+    if booked is not None or ctx.book.fill_key_seen(event.session, msg.trade_date, msg.exec_id):
         text = f"ExecID(17) {msg.exec_id} was used for another fill of {msg.trade_date}: not booked"
         replies.open_item(ctx, seq, event, "exec_id_reused", text, order)
         return True
@@ -104,19 +131,22 @@ def _apply(ctx: Context, seq: int, event: Event, order: Order, child: Child, msg
         if order.life == life.UNKNOWN:
             _resolve_unknown(ctx, seq, event, order, child, msg)
         return
-    after = life.next_state(order.life, happened)
+    after = _state_after(order, child, request, happened, msg)
     if after is None:
         text = f"ExecType(150) {msg.exec_type} while the order is {order.life}"
         replies.open_item(ctx, seq, event, "not_allowed", text, order)
         return
-    if (order.life, happened) in life.CONTRADICTIONS:
+    if (order.life, happened) in life.CONTRADICTIONS and not _is_before_end(child, msg):
         text = f"fill of {msg.last_qty} reported while the order is {order.life}"
         replies.open_item(ctx, seq, event, "fill_after_end", text, order)
     was_finished = order.finished
     extra: dict[str, str] = {}
     if msg.exec_type in fills.TRADES and not fills.trade(ctx, seq, event, order, child, msg, extra):
+        quantities.check(ctx, seq, event, order, child, msg, applied=False)
         return
     ctx.fx.detail["transition"] = [order.life, happened, after]
+    if order.life != after:
+        child.life_cum_qty = msg.cum_qty
     order.life = child.life = after
     if "unknown_outcome" in order.open_items:
         text = f"broker reports ExecType(150) {msg.exec_type}"
@@ -124,19 +154,45 @@ def _apply(ctx: Context, seq: int, event: Event, order: Order, child: Child, msg
     if happened in (life.REPLACE, life.CANCEL):
         _settle_request(ctx, seq, event, order, child, request, happened, msg)
     elif happened == life.RESTATE:
+        restate.executions(ctx, seq, event, order, child, msg)
         _take_terms(ctx, seq, event, order, child, None, msg)
     elif happened == life.REJECT:
         order.reason = msg.text or order.reason
         extra[t.ORD_REJ_REASON] = msg.ord_rej_reason or "0"
     _sync_pending(ctx, order, msg)
-    _check_quantities(ctx, seq, event, order, child, msg)
     ctx.fx.touch(order, seq)
     if child is not order.child:
         child.last_seq = seq
         ctx.fx.children[child.child_id] = child
+    _relay(ctx, order, child, msg, request, extra)
+    fills.release(ctx, seq, event, order, child, msg.exec_id)
+    quantities.check(ctx, seq, event, order, child, msg)
     if order.finished and not was_finished:
         ctx.book.finish(order)
-    _relay(ctx, order, child, msg, request, extra)
+
+
+def _state_after(
+    order: Order, child: Child, request: Request | None, happened: str, msg: ExecutionReport
+) -> str | None:
+    """The state of life that follows; a report that others have overtaken leaves it as it is."""
+    state = order.life
+    if (state, happened) in life.CONTRADICTIONS and _is_before_end(child, msg):
+        return state
+    if happened == life.REPLACE and state in (life.CANCELED, life.EXPIRED):
+        answers = request is not None and request.kind == "G" and request.state != REFUSED
+        return state if answers else None
+    after = life.next_state(life.WORKING if restate.is_renewed(order, child, msg) else state, happened)
+    if after == life.WORKING and happened != life.TRADE and state not in life.UNACKNOWLEDGED:
+        told, then = msg.cum_qty, child.life_cum_qty
+        if told is not None and then is not None and told < then and told < child.cum_qty:
+            return state
+    return after
+
+
+def _is_before_end(child: Child, msg: ExecutionReport) -> bool:
+    """Whether a fill is in the CumQty(14) that the report of the order's end told: that report overtook it."""
+    told = msg.cum_qty
+    return told is not None and child.life_cum_qty is not None and told <= child.life_cum_qty
 
 
 def _settle_request(
@@ -150,13 +206,14 @@ def _settle_request(
     msg: ExecutionReport,
 ) -> None:
     """A cancel or replace took effect: its request is answered, a replace brings its terms."""
-    if request is None or request.state not in OPEN_REQUEST:
+    if request is None or request.state == REFUSED:
         if happened == life.REPLACE:  # a broker's own replace
             _take_terms(ctx, seq, event, order, child, None, msg)
         return
     request.state = ACCEPTED
     ctx.fx.requests[request.seq] = request
-    if happened == life.REPLACE:
+    overtaken = any(one.kind == "G" and one.state == ACCEPTED and one.seq > request.seq for one in order.requests)
+    if happened == life.REPLACE and not overtaken:
         _take_terms(ctx, seq, event, order, child, request, msg)
         order.cl_ord_id = request.cl_ord_id
         child.cl_ord_id = request.broker_cl_ord_id
@@ -166,15 +223,17 @@ def _take_terms(
     ctx: Context, seq: int, event: Event, order: Order, child: Child, request: Request | None, msg: ExecutionReport
 ) -> None:
     """The terms a broker confirms; those it does not state are as asked for, or stay as they were."""
-    qty = msg.order_qty
-    if qty is not None and qty <= 0:
-        text = f"OrderQty(38) {decimal_text(qty)} in ExecType(150) {msg.exec_type} was not taken over"
+    before = order.cum_qty - child.cum_qty  # by children of the order that were canceled to be replaced
+    qty = None if msg.order_qty is None else msg.order_qty + before
+    if msg.order_qty is not None and msg.order_qty <= 0:
+        text = f"OrderQty(38) {decimal_text(msg.order_qty)} in ExecType(150) {msg.exec_type} was not taken over"
         replies.open_item(ctx, seq, event, "wrong_quantity", text, order)
         qty = None
     if qty is None and request is not None and request.order_qty is not None:
         qty = max(request.order_qty, order.cum_qty)  # less than what has traded means: stop there
     asked: Request | Order = order if request is None else request
-    order.order_qty = child.order_qty = order.order_qty if qty is None else qty
+    order.order_qty = order.order_qty if qty is None else qty
+    child.order_qty = order.order_qty - before
     order.price = child.price = asked.price if msg.price is None else msg.price
     order.stop_px = child.stop_px = asked.stop_px if msg.stop_px is None else msg.stop_px
 
@@ -188,7 +247,7 @@ def _pending(ctx: Context, seq: int, event: Event, order: Order, child: Child, m
     if request is not None and request.state in OPEN_REQUEST:
         request.state = PENDING
         ctx.fx.requests[request.seq] = request
-    _check_quantities(ctx, seq, event, order, child, msg)
+    quantities.check(ctx, seq, event, order, child, msg)
     ctx.fx.touch(order, seq)
     _relay(ctx, order, child, msg, request, {})
 
@@ -204,21 +263,6 @@ def _sync_pending(ctx: Context, order: Order, msg: ExecutionReport) -> None:
         ctx.fx.requests[request.seq] = request
 
 
-def _check_quantities(ctx: Context, seq: int, event: Event, order: Order, child: Child, msg: ExecutionReport) -> None:
-    """Raise what does not add up: more than ordered, or a broker's CumQty(14) that is not ours."""
-    if order.cum_qty > order.order_qty:
-        text = f"filled {decimal_text(order.cum_qty)} of OrderQty(38) {decimal_text(order.order_qty)}"
-        replies.open_item(ctx, seq, event, "overfill", text, order)
-    if msg.cum_qty is None:
-        return
-    if msg.cum_qty != child.cum_qty:
-        text = f"broker's CumQty(14) {decimal_text(msg.cum_qty)}, ledger's {decimal_text(child.cum_qty)}"
-        replies.open_item(ctx, seq, event, "quantity_mismatch", text, order, severity="warning")
-    elif "quantity_mismatch" in order.open_items:
-        text = f"CumQty(14) {decimal_text(msg.cum_qty)} agrees in journal row {seq}"
-        replies.resolve_item(ctx, seq, event, "quantity_mismatch", order, text)
-
-
 def _relay(
     ctx: Context,
     order: Order,
@@ -228,29 +272,31 @@ def _relay(
     extra: dict[str, str],
 ) -> None:
     """The client's report: the broker's event, in the client's ids, with the ledger's quantities."""
-    answered = request is not None and msg.exec_type in _ANSWERS
+    of_mass_cancel = request is not None and request.of_mass_cancel  # the client has no id for that
+    answered = request is not None and msg.exec_type in _ANSWERS and not of_mass_cancel
     cl_ord_id = order.to_client.get(msg.cl_ord_id, order.cl_ord_id)
     if request is not None and answered:
         cl_ord_id = request.cl_ord_id
-    if msg.orig_cl_ord_id in order.to_client:  # the last id the broker accepted, which may not be the one asked for
+    # The last id the broker accepted may not be the one asked for.
+    if msg.orig_cl_ord_id in order.to_client and not of_mass_cancel:
         extra[t.ORIG_CL_ORD_ID] = order.to_client[msg.orig_cl_ord_id]
     elif request is not None and answered:
         extra[t.ORIG_CL_ORD_ID] = request.orig_cl_ord_id
+    if msg.exec_type == "0" and msg.ord_status == "0" and not order.cum_qty and order.life == life.WORKING:
+        extra[t.ORD_STATUS] = "0"  # told as the broker does, although a cancel may be pending (scenario B.1.d)
     offers = ((t.SECONDARY_ORDER_ID, child.broker_order_id), (t.SECONDARY_EXEC_ID, msg.exec_id))
     replies.report(ctx, order, msg.exec_type, cl_ord_id=cl_ord_id, extra=extra, body=msg.body, offers=offers)
 
 
 def _status_answer(ctx: Context, seq: int, event: Event, order: Order, child: Child, msg: ExecutionReport) -> None:
     """The answer to an OrderStatusRequest(H): the client's is relayed, our own settles an unknown order."""
-    _check_quantities(ctx, seq, event, order, child, msg)
+    quantities.check(ctx, seq, event, order, child, msg)
     if msg.ord_status == "8" and order.life != life.UNKNOWN and order.leaves_qty:
         text = f"broker answers OrdStatus(39) 8 for {order.life} order: {msg.text}"
         replies.open_item(ctx, seq, event, "broker_unknown_order", text, order)
     if order.life == life.UNKNOWN:
         _resolve_unknown(ctx, seq, event, order, child, msg)
-    if child.status_requests:
-        asked = child.status_requests.pop(0)
-        replies.report(ctx, order, "I", cl_ord_id=asked, exec_id="0", body=msg.body)
+    replies.status_answer(ctx, order, child, body=msg.body)
 
 
 def _resolve_unknown(ctx: Context, seq: int, event: Event, order: Order, child: Child, msg: ExecutionReport) -> None:
@@ -274,7 +320,7 @@ def _resolve_unknown(ctx: Context, seq: int, event: Event, order: Order, child: 
 
 def cancel_reject(ctx: Context, seq: int, event: Event, msg: CancelReject) -> None:
     """A broker refused a cancel or replace: the request is over, the order is as it was."""
-    found = ctx.book.by_broker_id.get(msg.cl_ord_id)
+    found = ctx.book.at_broker(msg.cl_ord_id)
     request = found[0].request_by_broker_id(msg.cl_ord_id) if found else None
     if found is None or request is None or found[1].broker != event.session:
         text = f"OrderCancelReject(9) for no request of ours: ClOrdID(11) {msg.cl_ord_id}"
@@ -315,8 +361,7 @@ def refuse_request(
         order.client,
         order,
         kind=request.kind,
-        cl_ord_id=request.cl_ord_id,
-        orig_cl_ord_id=orig_cl_ord_id or request.orig_cl_ord_id,
+        **order.refused(request, orig_cl_ord_id),
         reason=reason,
         text=text,
         at=event.received_at,

@@ -7,7 +7,7 @@ Ids given out: OrderID(37) from the journal row of the order, ClOrdID(11) to bro
 
 from __future__ import annotations
 
-from oms.core import replies
+from oms.core import cancel_new, families, replies
 from oms.core import risk as codes
 from oms.core import tags as t
 from oms.core import transitions as life
@@ -81,7 +81,8 @@ def _echo(msg: NewOrder) -> dict[str, str]:
         if tag in (t.ORDER_QTY, t.ORD_TYPE, t.PRICE):
             fields[tag] = value
     wrong = msg.problem.tag.partition("(")[2].rstrip(")") if msg.problem is not None else t.CL_ORD_ID
-    if wrong != t.CL_ORD_ID:  # what was wrong is not echoed as if it were a value; an id alone says what is meant
+    # What was wrong is not echoed as if it were a value; but a name (id, symbol, account) alone says what is meant.
+    if wrong not in (t.CL_ORD_ID, t.SYMBOL, t.ACCOUNT):
         fields.pop(wrong, None)
     return fields
 
@@ -125,6 +126,7 @@ def asked_of(order: Order) -> Asked:
         order.order_qty,
         order.price,
         order.stop_px,
+        order.trader,
     )
 
 
@@ -139,6 +141,7 @@ def routable(order: Order, body: Pairs) -> Routable:
         order.time_in_force,
         order.ex_destination,
         frozenset([tag for tag, _ in body]),
+        body,
     )
 
 
@@ -218,8 +221,8 @@ def hold_cancel(ctx: Context, event: Event, order: Order, request: Request) -> N
     ctx.fx.requests[request.seq] = request
     broker = order.child.broker if order.child else ""
     text = f"{broker} is logged out: the cancel leaves at its next logon"
-    extra = {t.ORIG_CL_ORD_ID: request.orig_cl_ord_id, t.TEXT: text}
-    replies.report(ctx, order, "6", cl_ord_id=request.cl_ord_id, extra=extra, at=event.received_at)
+    extra = order.told(request) | {t.TEXT: text}
+    replies.report(ctx, order, "6", extra=extra, at=event.received_at)
 
 
 def replace(ctx: Context, seq: int, event: Event, msg: ReplaceRequest) -> None:
@@ -245,13 +248,20 @@ def replace(ctx: Context, seq: int, event: Event, msg: ReplaceRequest) -> None:
         price=msg.price,
         stop_px=msg.stop_px,
     )
-    verdict = ctx.judge.replace(asked, child.broker, frozenset([tag for tag, _ in msg.body]))
+    by_cancel_new = cancel_new.in_use(ctx, child)
+    if by_cancel_new and order.pending_requests:
+        _refuse_request(ctx, event, order, *ids, "3", f"{child.broker} takes one change of an order at a time")
+        return
+    verdict = ctx.judge.replace(asked, child.broker, msg.body)
     record(ctx, verdict)
     if not verdict.ok:
         _refuse_request(ctx, event, order, *ids, "2", verdict.text)
         return
     request = _new_request(ctx, seq, event, order, *ids)
     request.order_qty, request.price, request.stop_px = asked.order_qty, asked.price, asked.stop_px
+    if by_cancel_new:
+        cancel_new.begin(ctx, event, order, child, request, msg.body)
+        return
     replies.request_to_broker(ctx, order, child, request, msg.body, event.received_at)
 
 
@@ -343,7 +353,7 @@ def status(ctx: Context, seq: int, event: Event, msg: StatusRequest) -> None:
     order = ctx.book.by_client_id.get((event.session, msg.cl_ord_id))
     if order is None:
         asked = {tag: value for tag, value in msg.body if tag in (t.SYMBOL, t.SIDE)}
-        asked.update({t.CL_ORD_ID: msg.cl_ord_id, t.EXEC_TYPE: "I", t.EXEC_ID: "0"})
+        asked.update({t.CL_ORD_ID: msg.cl_ord_id, t.EXEC_TYPE: "I", t.EXEC_ID: "0", t.ORDER_QTY: "0"})
         text = f"ClOrdID(11) {msg.cl_ord_id} is not an order of yours"
         replies.reject_unbooked(ctx, event, asked, codes.UNKNOWN_ORDER, text)
         return
@@ -354,6 +364,7 @@ def status(ctx: Context, seq: int, event: Event, msg: StatusRequest) -> None:
     ctx.fx.detail["broker_up"] = up
     if child is not None and facts is not None and facts.status_requests and up and not order.finished:
         child.status_requests.append(msg.cl_ord_id)
+        ctx.fx.detail["status_asked"] = [child.child_id, msg.cl_ord_id]
         replies.status_to_broker(ctx, order, child, msg.body, event.received_at)
     else:
         replies.report(ctx, order, "I", cl_ord_id=msg.cl_ord_id, exec_id="0", at=event.received_at)
@@ -365,7 +376,7 @@ def unsupported(ctx: Context, seq: int, event: Event, msg: Unsupported) -> None:
         text = f"{event.session} does not know the trade of ExecID(17) {msg.ref_id or 'absent'}"
         replies.open_item(ctx, seq, event, "trade_disputed", text, None)
         return
-    text = f"MsgType(35) {msg.msg_type} is not supported here"
+    text = families.not_supported(msg.msg_type)
     replies.business_reject(ctx, event, msg.msg_type, msg.ref_id, "3", text)
 
 

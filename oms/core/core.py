@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from oms.core import broker_side, client_side, session_side
+from oms.core import broker_side, client_side, mass, operators, session_side
 from oms.core import messages as m
 from oms.core.book import Book
 from oms.core.effects import Effects
 from oms.core.judge import Judge
+from oms.core.order import request_id_of
 from oms.core.replies import Context
 from oms.core.terms import BrokerFacts
 
@@ -25,6 +26,9 @@ HANDLERS: dict[type, Handler] = {
     m.CancelRequest: client_side.cancel,
     m.ReplaceRequest: client_side.replace,
     m.StatusRequest: client_side.status,
+    m.MassCancelRequest: mass.cancel,
+    m.MassStatusRequest: mass.status,
+    m.MassCancelReport: mass.cancel_report,
     m.Unsupported: client_side.unsupported,
     m.Unreadable: client_side.unreadable,
     m.ExecutionReport: broker_side.execution_report,
@@ -35,6 +39,7 @@ HANDLERS: dict[type, Handler] = {
     m.Refused: session_side.refused,
     m.NotSent: session_side.not_sent,
     m.ResendDeclined: session_side.resend_declined,
+    m.Command: operators.command,
 }
 
 
@@ -70,9 +75,9 @@ class Core:
         if isinstance(body, m.ExecutionReport):
             if body.cl_ord_id in book.by_broker_id or body.orig_cl_ord_id in book.by_broker_id:
                 return None
-            if (event.session, body.order_id) in book.by_broker_order_id:
+            if (event.session, body.order_id) in book.by_broker_order_id or book.at_broker(body.cl_ord_id):
                 return None
-            ids = tuple(one for one in (body.cl_ord_id, body.orig_cl_ord_id) if one)
+            ids = tuple(request_id_of(one) for one in (body.cl_ord_id, body.orig_cl_ord_id) if one)
             return Wanted("broker", event.session, ids, body.order_id)
         if isinstance(body, m.NewOrder):
             if not body.poss_resend or (event.session, body.cl_ord_id) in book.by_client_id:
@@ -85,6 +90,6 @@ class Core:
             known = (event.session, body.cl_ord_id) in book.by_client_id
             return None if known else Wanted("client", event.session, (body.cl_ord_id,))
         if isinstance(body, m.CancelReject | m.NotSent | m.ResendDeclined | m.MessageReject):
-            known = not body.cl_ord_id or body.cl_ord_id in book.by_broker_id
-            return None if known else Wanted("broker", event.session, (body.cl_ord_id,))
+            known = not body.cl_ord_id or book.at_broker(body.cl_ord_id) is not None
+            return None if known else Wanted("broker", event.session, (request_id_of(body.cl_ord_id),))
         return None

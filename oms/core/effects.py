@@ -54,6 +54,7 @@ class Item:
     state: str = "open"
     resolution: str | None = None
     resolved_at: datetime | None = None
+    changes: bool = False  # of an item that is there: '' and None leave its state, owner and resolution as they are
 
     FIELDS: ClassVar[tuple[str, ...]] = (
         "item_id", "opened_at", "kind", "severity", "owner", "session", "order_id", "seq", "text", "state",
@@ -74,11 +75,13 @@ class Effects:
     sessions: set[str] = field(default_factory=set)
     detail: dict[str, Any] = field(default_factory=dict)
     order_id: str | None = None
+    answer: dict[str, Any] | None = None  # to the operator whose command is in hand
 
     def begin(self) -> None:
         """A new event is taken up."""
         self.detail = {}
         self.order_id = None
+        self.answer = None
 
     def touch(self, order: Order, seq: int) -> None:
         """The order (and its child) changed because of journal row `seq`."""

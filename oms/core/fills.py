@@ -1,17 +1,19 @@
 """The fill ledger's side of a report: trades, corrections and busts, each booked once (I3).
 
 A fill of an order nobody knows is booked too, and answered with DontKnowTrade(Q): what a broker says happened,
-happened. What cannot be booked, for want of an id, of shares or of the execution it speaks of, is an exception item.
+happened. What cannot be booked, for want of an id or of shares, is an exception item. A correction or bust that
+comes before its execution is booked, is an exception item, and is applied and told when the execution arrives.
 """
 
 from __future__ import annotations
 
-from oms.core import replies
+from oms.core import executions, replies
 from oms.core import tags as t
 from oms.core.book import number_id
 from oms.core.effects import Fill
+from oms.core.executions import Change, Entry
 from oms.core.messages import Event, ExecutionReport
-from oms.core.order import ZERO, Child, Execution, Order, add_trade, bust_trade, correct_trade, decimal_text
+from oms.core.order import ZERO, Child, Order, count, decimal_text
 from oms.core.replies import Context
 
 TRADES = {"F": "trade", "G": "correct", "H": "bust"}
@@ -66,41 +68,106 @@ def trade(
     msg: ExecutionReport,
     extra: dict[str, str],
 ) -> bool:
-    """Book a trade, correction or bust. False if it could not be applied (an item says why)."""
+    """Book a trade, correction or bust. False if it is not to be told to the client (now).
+
+    After the report to the client comes `release`.
+    """
     if not msg.exec_id or msg.exec_id == "0":
         replies.open_item(ctx, seq, event, "fill_without_id", "a fill without ExecID(17) cannot be booked", order)
         return False
-    client_exec_id = number_id("E", ctx.book.next_seq)  # that of the report which follows
-    if msg.exec_type == "F":
-        if msg.last_qty is None or msg.last_px is None or msg.last_qty <= 0:
-            text = "a fill needs LastQty(32) above zero and LastPx(31)"
-            replies.open_item(ctx, seq, event, "fill_without_quantity", text, order)
-            return False
-        add_trade(order, child, msg.exec_id, Execution(client_exec_id, msg.last_qty, msg.last_px))
-    else:
-        ref = child.executions.get(msg.exec_ref_id)
-        if ref is None or not ref.live:
-            text = f"ExecRefID(19) {msg.exec_ref_id or 'absent'} names no live execution of this order"
-            replies.open_item(ctx, seq, event, "unknown_execution", text, order)
-            book_fill(ctx, seq, event, order, child, msg, number_id("E", seq))
-            return False
-        if msg.exec_type == "G" and msg.last_qty is not None and msg.last_qty <= 0:
-            text = f"a correction to LastQty(32) {msg.last_qty} was not applied: a bust says that there is no trade"
-            replies.open_item(ctx, seq, event, "fill_without_quantity", text, order)
-            return False
-        if msg.exec_type == "H":
-            bust_trade(order, child, ref)
-        else:
-            qty = msg.last_qty if msg.last_qty is not None else ref.last_qty
-            price = msg.last_px if msg.last_px is not None else ref.last_px
-            correct_trade(order, child, ref, msg.exec_id, Execution(client_exec_id, qty, price))
-        extra[t.EXEC_REF_ID] = ref.client_exec_id
-    book_fill(ctx, seq, event, order, child, msg, client_exec_id)
-    if msg.last_qty is not None:
-        extra[t.LAST_QTY] = decimal_text(msg.last_qty)
-    if msg.last_px is not None:
-        extra[t.LAST_PX] = decimal_text(msg.last_px)
+    problem = _problem(msg)
+    if problem:
+        replies.open_item(ctx, seq, event, "fill_without_quantity", problem, order)
+        return False
+    told_as = number_id("E", ctx.book.next_seq)  # that of the report which follows
+    entry = _entry(msg, told_as)
+    live = child.executions.get(msg.exec_ref_id)
+    if msg.exec_type != "F" and (live is None or not live.live):
+        entry = entry._replace(client_exec_id=number_id("E", seq))  # there may be no report, or only later
+    change = executions.enter(child, entry)
+    count(order, change)
+    book_fill(ctx, seq, event, order, child, _as_applied(msg, child, change), entry.client_exec_id)
+    if change.verdict != executions.APPLIED:
+        _not_applied(ctx, seq, event, order, entry, change)
+        release(ctx, seq, event, order, child, msg.exec_id)
+        return False
+    extra.update(_told(entry, change))
+    if entry.client_exec_id != told_as:
+        extra[t.EXEC_ID] = entry.client_exec_id
     return True
+
+
+def _problem(msg: ExecutionReport) -> str:
+    """What is wrong with the quantity or price, '' if nothing is."""
+    if msg.exec_type == "F" and (msg.last_qty is None or msg.last_px is None or msg.last_qty <= 0):
+        return "a fill needs LastQty(32) above zero and LastPx(31)"
+    if msg.exec_type == "G" and msg.last_qty is not None and msg.last_qty <= 0:
+        return f"a correction to LastQty(32) {msg.last_qty} was not applied: a bust says that there is no trade"
+    return ""
+
+
+def _entry(msg: ExecutionReport, client_exec_id: str) -> Entry:
+    return Entry(
+        TRADES[msg.exec_type],
+        msg.exec_id,
+        msg.exec_ref_id,
+        client_exec_id,
+        msg.last_qty,
+        msg.last_px,
+        msg.transact_time,
+        msg.cum_qty,
+    )
+
+
+def _as_applied(msg: ExecutionReport, child: Child, change: Change) -> ExecutionReport:
+    """The report with the figures that count: a correction may leave out the one that it does not change."""
+    if msg.exec_type != "G" or change.verdict == executions.KEPT or msg.exec_id not in child.executions:
+        return msg
+    new = child.executions[msg.exec_id]
+    return msg._replace(last_qty=new.last_qty, last_px=new.last_px)
+
+
+def _told(entry: Entry, change: Change) -> dict[str, str]:
+    """What the client's report of an execution has besides the order's own fields."""
+    fields = {}
+    if change.ended is not None:
+        fields[t.EXEC_REF_ID] = change.ended.client_exec_id
+    if entry.last_qty is not None:
+        fields[t.LAST_QTY] = decimal_text(entry.last_qty)
+    if entry.last_px is not None:
+        fields[t.LAST_PX] = decimal_text(entry.last_px)
+    return fields
+
+
+def _not_applied(ctx: Context, seq: int, event: Event, order: Order, entry: Entry, change: Change) -> None:
+    """A correction or bust that moves nothing, for now or for ever: the journal says why, an item if it must."""
+    ctx.fx.detail[change.verdict] = entry.ref_id
+    if change.verdict == executions.KEPT:
+        text = f"ExecRefID(19) {entry.ref_id or 'absent'} names no execution of this order"
+        replies.open_item(ctx, seq, event, "unknown_execution", text, order)
+    elif change.verdict == executions.TOO_LATE:
+        text = f"correction {entry.exec_id} of ExecRefID(19) {entry.ref_id}, which was busted: not applied"
+        replies.open_item(ctx, seq, event, "correction_after_bust", text, order)
+
+
+def release(ctx: Context, seq: int, event: Event, order: Order, child: Child, exec_id: str) -> None:
+    """Apply what was kept for an execution, and tell the client, each in a report of its own."""
+    if not child.kept:
+        return
+    for entry, change in executions.kept_for(child, exec_id):
+        count(order, change)
+        ctx.fx.detail.setdefault("released", []).append(entry.exec_id)
+        if change.verdict != executions.APPLIED:
+            _not_applied(ctx, seq, event, order, entry, change)
+            continue
+        exec_type = next(name for name, kind in TRADES.items() if kind == entry.kind)
+        extra = _told(entry, change)
+        offers = ((t.SECONDARY_ORDER_ID, child.broker_order_id), (t.SECONDARY_EXEC_ID, entry.exec_id))
+        at = entry.at or event.received_at
+        replies.report(ctx, order, exec_type, exec_id=entry.client_exec_id, extra=extra, offers=offers, at=at)
+    ctx.fx.touch(order, seq)
+    if not any(one.kept for one in order.children):
+        replies.resolve_item(ctx, seq, event, "unknown_execution", order, f"ExecID(17) {exec_id} arrived")
 
 
 def book_fill(
@@ -114,6 +181,8 @@ def book_fill(
 ) -> None:
     """A row of the fill ledger, under the ExecID(17) that the client gets to know; `order` None if there is none."""
     ctx.book.note_fill_key(event.session, msg.trade_date, msg.exec_id)
+    if child is not None:
+        child.booked[msg.exec_id] = msg.trade_date
     ctx.fx.fills.append(
         Fill(
             client_exec_id,

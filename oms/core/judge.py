@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol
 
+from oms.core.kill import Kill, covering
+from oms.core.messages import Pairs
 from oms.core.risk import BROKER_OPTION, Asked, RiskBook
-from oms.core.routing import Routable, route, unknown_fields
+from oms.core.routing import Routable, refused, route, unknown_fields
 from oms.core.terms import Terms
 
 
@@ -32,7 +34,7 @@ class Judge(Protocol):
     def new_order(self, asked: Asked, order: Routable, skip: frozenset[str]) -> Verdict:
         """Whether a new order may go, and to which broker."""
 
-    def replace(self, asked: Asked, broker: str, tags: frozenset[str]) -> Verdict:
+    def replace(self, asked: Asked, broker: str, body: Pairs) -> Verdict:
         """Whether an order may take these terms."""
 
     def is_up(self, broker: str) -> bool:
@@ -42,12 +44,28 @@ class Judge(Protocol):
 class LiveJudge:
     """Risk first, then routing, by the configuration in force."""
 
-    def __init__(self, terms: Terms, is_up: Callable[[str], bool]) -> None:
+    def __init__(
+        self,
+        terms: Terms,
+        is_up: Callable[[str], bool],
+        kills: Callable[[], tuple[Kill, ...]] = tuple,
+    ) -> None:
         self._terms = terms
         self._risk = RiskBook(terms)
+        self._kills = kills
         self.is_up = is_up
 
-    def _refusal(self, asked: Asked) -> tuple[Verdict | None, dict[str, Any]]:
+    def _killed(self, asked: Asked, broker: str = "") -> str:
+        """The kill switch in scope, as a reason; '' where there is none. Without a broker: those that name none."""
+        kills = [kill for kill in self._kills() if broker or not kill.of_broker]
+        about = {name: getattr(asked, name) for name in ("client", "account", "symbol", "trader")}
+        kill = covering(kills, broker=broker, **about) if kills else None
+        return "" if kill is None else f"{kill.kill_id} is engaged for {kill.text}"
+
+    def _refusal(self, asked: Asked, broker: str = "") -> tuple[Verdict | None, dict[str, Any]]:
+        killed = self._killed(asked, broker)
+        if killed:
+            return Verdict(False, "kill_switch", f"kill_switch: {killed}", BROKER_OPTION), {}
         findings = self._risk.judge(asked)
         detail: dict[str, Any] = {"checks": [[finding.rule, finding.ok, finding.text] for finding in findings]}
         last = findings[-1]
@@ -63,7 +81,7 @@ class LiveJudge:
             return refusal
         if not order.security_exchange:
             order = order._replace(security_exchange=self._terms.instruments[asked.symbol].security_exchange)
-        found = route(self._terms, order, self.is_up, skip)
+        found = route(self._terms, order, self.is_up, skip, lambda broker: self._killed(asked, broker))
         detail["route"] = {"rule": found.rule, "broker": found.broker, "tried": list(found.tried)}
         if not found.broker:
             tried = ", ".join(f"{broker} {why}" for broker, why in found.tried)
@@ -71,15 +89,17 @@ class LiveJudge:
             return Verdict(False, "route", text, BROKER_OPTION, detail=detail)
         return Verdict(True, broker=found.broker, route_rule=found.rule, detail=detail)
 
-    def replace(self, asked: Asked, broker: str, tags: frozenset[str]) -> Verdict:
+    def replace(self, asked: Asked, broker: str, body: Pairs) -> Verdict:
         """Risk on the terms the order would have, and the broker must be there to take the request."""
-        refusal, detail = self._refusal(asked)
+        refusal, detail = self._refusal(asked, broker)
         if refusal is not None:
             return refusal
         if not self.is_up(broker):
             text = f"route: {broker} session logged out, the replace did not leave"
             return Verdict(False, "route", text, BROKER_OPTION, detail=detail)
-        unknown = unknown_fields(self._terms.brokers[broker], "G", tags)
+        facts = self._terms.brokers[broker]
+        kind = "D" if facts.cancel_new else "G"
+        unknown = unknown_fields(facts, kind, frozenset([tag for tag, _ in body])) or refused(facts, kind, body)
         if unknown:
             return Verdict(False, "route", f"route: {broker} {unknown}", BROKER_OPTION, detail=detail)
         return Verdict(True, broker=broker, detail=detail)
@@ -108,10 +128,11 @@ class RecordedJudge:
         """As it was."""
         return self._verdict()
 
-    def replace(self, asked: Asked, broker: str, tags: frozenset[str]) -> Verdict:
+    def replace(self, asked: Asked, broker: str, body: Pairs) -> Verdict:
         """As it was."""
         return self._verdict()
 
     def is_up(self, broker: str) -> bool:
-        """As it was when a cancel asked."""
-        return bool(self.detail.get("broker_up", True))
+        """As it was when a cancel asked; a mass cancel asks about several brokers."""
+        up = self.detail.get("brokers_up", {}).get(broker)
+        return bool(self.detail.get("broker_up", True) if up is None else up)

@@ -74,6 +74,39 @@ class StatusRequest(NamedTuple):
     body: Pairs
 
 
+class MassCancelRequest(NamedTuple):
+    """OrderMassCancelRequest(q) of a client; '' narrows nothing. Its problem has a MassCancelRejectReason(532)."""
+
+    cl_ord_id: str
+    request_type: str
+    symbol: str
+    side: str
+    account: str
+    problem: Problem | None
+
+
+class MassStatusRequest(NamedTuple):
+    """OrderMassStatusRequest(AF) of a client; '' narrows nothing. Its problem has a BusinessRejectReason(380)."""
+
+    req_id: str
+    request_type: str
+    symbol: str
+    side: str
+    account: str
+    problem: Problem | None
+
+
+class MassCancelReport(NamedTuple):
+    """OrderMassCancelReport(r) of a broker. `affected` has the ids of the orders it lists, ours or the broker's."""
+
+    cl_ord_id: str
+    response: str
+    reject_reason: str
+    total: int | None
+    affected: tuple[str, ...]
+    text: str
+
+
 class ExecutionReport(NamedTuple):
     """ExecutionReport(8) of a broker, ExecType(150) in 4.4 terms whatever the session speaks."""
 
@@ -174,11 +207,22 @@ class ResendDeclined(NamedTuple):
     cl_ord_id: str
 
 
+class Command(NamedTuple):
+    """What an operator commands; `args` as (name, value)."""
+
+    operator: str
+    verb: str
+    args: Pairs
+
+
 Body = (
     NewOrder
     | CancelRequest
     | ReplaceRequest
     | StatusRequest
+    | MassCancelRequest
+    | MassStatusRequest
+    | MassCancelReport
     | ExecutionReport
     | CancelReject
     | MessageReject
@@ -189,6 +233,7 @@ Body = (
     | Refused
     | NotSent
     | ResendDeclined
+    | Command
 )
 
 

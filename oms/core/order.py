@@ -1,6 +1,6 @@
 """The canonical order: a client's intent (parent), what a broker holds of it (child), and requests beside it.
 
-Limits: quantities move only through `add_trade`, `correct_trade` and `bust_trade`; life moves only through
+Limits: quantities move only by what `executions` says of a report (`count`); life moves only through
 `transitions.next_state`; pending is a property of a request, never of an order.
 Invariant (I4): cum_qty is the sum of the live executions, leaves_qty follows from it.
 Owned by the core thread; nothing here is shared.
@@ -12,7 +12,9 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import ROUND_HALF_EVEN, Decimal
 
+from oms.core import tags as t
 from oms.core import transitions as life
+from oms.core.executions import Change, Entry, Execution, Told, correct
 
 ZERO = Decimal(0)
 _AVG_PX_STEP = Decimal("0.00000001")
@@ -28,14 +30,19 @@ def decimal_text(value: Decimal) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-@dataclass(slots=True)
-class Execution:
-    """One execution as it stands: quantity in shares, price, the ExecID(17) the client knows it by."""
+def cancel_id_of(broker_cl_ord_id: str) -> str:
+    """ClOrdID(11) of the cancel that goes before the new order of a replace: that of the request, with K for C."""
+    return "K" + broker_cl_ord_id[1:]
 
-    client_exec_id: str
-    last_qty: Decimal
-    last_px: Decimal
-    live: bool = True
+
+def request_id_of(cl_ord_id: str) -> str:
+    """The request's own id, whether a broker quotes it or the cancel that goes before its new order."""
+    return "C" + cl_ord_id[1:] if is_for_replace(cl_ord_id) else cl_ord_id
+
+
+def is_for_replace(cl_ord_id: str) -> bool:
+    """Whether a ClOrdID(11) of ours is of a cancel that goes before the new order of a replace."""
+    return cl_ord_id.startswith("K")
 
 
 @dataclass(slots=True)
@@ -54,6 +61,12 @@ class Request:
     order_qty: Decimal | None = None
     price: Decimal | None = None
     stop_px: Decimal | None = None
+    body: tuple[tuple[str, str], ...] = ()  # of a replace done by cancel and new: kept until the new order is taken
+
+    @property
+    def of_mass_cancel(self) -> bool:
+        """A cancel that a mass cancel asked for: `cl_ord_id` is ours to tell it apart, the client has none for it."""
+        return self.kind == "F" and not self.orig_cl_ord_id
 
 
 @dataclass(slots=True)
@@ -75,6 +88,10 @@ class Child:
     cum_qty: Decimal = ZERO
     executions: dict[str, Execution] = field(default_factory=dict)
     exec_ids: set[str] = field(default_factory=set)
+    booked: dict[str, date] = field(default_factory=dict)  # ExecID(17) of what is in the fill ledger -> trade date
+    kept: dict[str, list[Entry]] = field(default_factory=dict)  # ExecRefID(19) not heard of yet -> what amends it
+    told: Told = field(default_factory=Told)
+    life_cum_qty: Decimal | None = None  # CumQty(14) in the report that brought the present life
     body: tuple[tuple[str, str], ...] = ()  # the order as sent, kept until the broker answers
     status_requests: list[str] = field(default_factory=list)  # ClOrdIDs of the client awaiting an answer
 
@@ -152,31 +169,39 @@ class Order:
         self.to_broker[cl_ord_id] = broker_cl_ord_id
         self.to_client[broker_cl_ord_id] = cl_ord_id
 
+    def take(self, request: Request) -> None:
+        """A request of this order, under the ids that the two sides have for it."""
+        self.requests.append(request)
+        if not request.of_mass_cancel:
+            self.link(request.cl_ord_id, request.broker_cl_ord_id)
+
+    def told(self, request: Request) -> dict[str, str]:
+        """ClOrdID(11) and OrigClOrdID(41) that a report to the client has for a request."""
+        if request.of_mass_cancel:
+            return {t.CL_ORD_ID: self.cl_ord_id}
+        return {t.CL_ORD_ID: request.cl_ord_id, t.ORIG_CL_ORD_ID: request.orig_cl_ord_id}
+
+    def refused(self, request: Request, orig_cl_ord_id: str = "") -> dict[str, str]:
+        """The ids that an OrderCancelReject(9) has for a request: of a mass cancel's part, those of q and order."""
+        if request.of_mass_cancel:
+            return {"cl_ord_id": request.cl_ord_id.rpartition("/")[0], "orig_cl_ord_id": self.cl_ord_id}
+        return {"cl_ord_id": request.cl_ord_id, "orig_cl_ord_id": orig_cl_ord_id or request.orig_cl_ord_id}
+
     def request_by_broker_id(self, broker_cl_ord_id: str) -> Request | None:
-        """The request that went to the broker under this ClOrdID(11)."""
+        """The request that went to the broker under this ClOrdID(11), or under that of its cancel (cancel_new)."""
+        wanted = request_id_of(broker_cl_ord_id)
         for request in self.requests:
-            if request.broker_cl_ord_id == broker_cl_ord_id:
+            if request.broker_cl_ord_id == wanted:
                 return request
         return None
 
 
-def add_trade(order: Order, child: Child, exec_id: str, execution: Execution) -> None:
-    """A fill: shares and money are added."""
-    child.executions[exec_id] = execution
-    child.cum_qty += execution.last_qty
-    order.cum_qty += execution.last_qty
-    order.notional += execution.last_qty * execution.last_px
-
-
-def bust_trade(order: Order, child: Child, ref: Execution) -> None:
-    """A fill is taken back: shares and money leave, the execution is dead."""
-    ref.live = False
-    child.cum_qty -= ref.last_qty
-    order.cum_qty -= ref.last_qty
-    order.notional -= ref.last_qty * ref.last_px
+def count(order: Order, change: Change) -> None:
+    """Shares and money of the order follow those of its child."""
+    order.cum_qty += change.qty
+    order.notional += change.money
 
 
 def correct_trade(order: Order, child: Child, ref: Execution, exec_id: str, new: Execution) -> None:
     """A fill is restated: the old execution is dead, the new one counts."""
-    bust_trade(order, child, ref)
-    add_trade(order, child, exec_id, new)
+    count(order, correct(child, ref, exec_id, new))

@@ -144,9 +144,13 @@ def business_reject(ctx: Context, event: Event, msg_type: str, ref_id: str, reas
 
 def request_to_broker(ctx: Context, order: Order, child: Child, request: Request, body: Pairs, at: datetime) -> None:
     """An OrderCancelRequest(F) or OrderCancelReplaceRequest(G) to the child's broker."""
+    facts = ctx.brokers.get(child.broker)
+    orig = child.cl_ord_id
+    if facts is None or not facts.cancel_new:  # where it is set, a chain has an order per replace
+        orig = order.to_broker.get(request.orig_cl_ord_id, orig)
     fields = {
         t.CL_ORD_ID: request.broker_cl_ord_id,
-        t.ORIG_CL_ORD_ID: order.to_broker.get(request.orig_cl_ord_id, child.cl_ord_id),
+        t.ORIG_CL_ORD_ID: orig,
     }
     if child.broker_order_id:
         fields[t.ORDER_ID] = child.broker_order_id
@@ -158,7 +162,7 @@ def request_to_broker(ctx: Context, order: Order, child: Child, request: Request
             order.order_id,
             fields,
             body,
-            _defaults(order, at),
+            defaults_of(order, at),
         )
     )
 
@@ -169,11 +173,37 @@ def status_to_broker(ctx: Context, order: Order, child: Child, body: Pairs, at: 
     if child.broker_order_id:
         fields[t.ORDER_ID] = child.broker_order_id
     ctx.fx.outgoing.append(
-        Outgoing(ctx.book.take_seq(), child.broker, "H", order.order_id, fields, body, _defaults(order, at))
+        Outgoing(ctx.book.take_seq(), child.broker, "H", order.order_id, fields, body, defaults_of(order, at))
     )
 
 
-def _defaults(order: Order, at: datetime) -> Pairs:
+def status_answer(ctx: Context, order: Order, child: Child, *, body: Pairs = (), at: datetime | None = None) -> None:
+    """Answer the oldest OrderStatusRequest(H) of the client that waits at this child, if one does.
+
+    The decision tells, so that after a restart it is known who still waits (`oms.ledger.load`).
+    """
+    if not child.status_requests:
+        return
+    asked = child.status_requests.pop(0)
+    ctx.fx.detail["status_answered"] = [child.child_id, asked]
+    report(ctx, order, "I", cl_ord_id=asked, exec_id="0", body=body, at=at)
+
+
+def identity_of(order: Order, at: datetime) -> Pairs:
+    """What a cancel of our own making says of the order it means."""
+    qty = order.order_qty if order.child is None else order.child.order_qty
+    pairs = (
+        (t.ACCOUNT, order.account),
+        (t.SYMBOL, order.symbol),
+        (t.SIDE, order.side),
+        (t.ORDER_QTY, decimal_text(qty)),
+        (t.TRANSACT_TIME, utc_text(at)),
+    )
+    return tuple([pair for pair in pairs if pair[1]])
+
+
+def defaults_of(order: Order, at: datetime) -> Pairs:
+    """What a request must have in some versions, from the order."""
     pairs = [
         (t.SYMBOL, order.symbol),
         (t.SIDE, order.side),
@@ -231,7 +261,7 @@ def resolve_item(ctx: Context, seq: int, event: Event, kind: str, order: Order, 
         event.received_at,
         kind,
         "",
-        "rule",
+        "",
         event.session,
         order.order_id,
         seq,
@@ -239,4 +269,5 @@ def resolve_item(ctx: Context, seq: int, event: Event, kind: str, order: Order, 
         "resolved",
         resolution,
         event.received_at,
+        changes=True,
     )

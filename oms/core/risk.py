@@ -43,6 +43,7 @@ class Asked(NamedTuple):
     order_qty: Decimal
     price: Decimal | None
     stop_px: Decimal | None
+    trader: str = ""
 
 
 class Finding(NamedTuple):

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
+from oms.core.messages import Pairs
 from oms.core.terms import BrokerFacts, RouteRule, Terms
 
 USER_DEFINED = 5000  # tags from here on are between counterparties; no standard dictionary has them
@@ -26,6 +27,7 @@ class Routable(NamedTuple):
     time_in_force: str
     ex_destination: str
     tags: frozenset[str] = frozenset()
+    fields: Pairs = ()  # what the tag rules of a broker look at
 
 
 class Route(NamedTuple):
@@ -62,7 +64,12 @@ def why_not(facts: BrokerFacts | None, up: bool, order: Routable) -> str:
         return f"does not take OrdType(40) {order.ord_type}"
     if (order.time_in_force or "0") not in facts.times_in_force:
         return f"does not take TimeInForce(59) {order.time_in_force or '0'}"
-    return unknown_fields(facts, "D", order.tags)
+    return unknown_fields(facts, "D", order.tags) or refused(facts, "D", order.fields)
+
+
+def refused(facts: BrokerFacts, msg_type: str, fields: Pairs) -> str:
+    """Why a broker's tag rules do not let a message go, '' if they do."""
+    return facts.refuses(msg_type, fields) if facts.refuses is not None and fields else ""
 
 
 def unknown_fields(facts: BrokerFacts, msg_type: str, tags: frozenset[str]) -> str:
@@ -74,14 +81,21 @@ def unknown_fields(facts: BrokerFacts, msg_type: str, tags: frozenset[str]) -> s
     return f"does not take field {', '.join(unknown)} in MsgType(35) {msg_type}" if unknown else ""
 
 
-def route(terms: Terms, order: Routable, is_up: Callable[[str], bool], skip: frozenset[str] = frozenset()) -> Route:
-    """Where the order goes now. `skip` names brokers that did not get it although tried."""
+def route(
+    terms: Terms,
+    order: Routable,
+    is_up: Callable[[str], bool],
+    skip: frozenset[str] = frozenset(),
+    barred: Callable[[str], str] = lambda broker: "",
+) -> Route:
+    """Where the order goes now. `skip` names brokers that were tried in vain; `barred` says why one may not be."""
     for rule in terms.routes:
         if not matches(rule, order):
             continue
         tried: list[tuple[str, str]] = []
         for broker in (rule.broker, *rule.fallbacks):
-            reason = "did not take it" if broker in skip else why_not(terms.brokers.get(broker), is_up(broker), order)
+            reason = "did not take it" if broker in skip else barred(broker)
+            reason = reason or why_not(terms.brokers.get(broker), is_up(broker), order)
             if not reason:
                 return Route(rule.name, broker, tuple(tried))
             tried.append((broker, reason))

@@ -7,7 +7,7 @@ exception item; no time-out makes it rejected.
 
 from __future__ import annotations
 
-from oms.core import client_side, replies
+from oms.core import cancel_new, client_side, mass, replies
 from oms.core import tags as t
 from oms.core import transitions as life
 from oms.core.broker_side import refuse_request
@@ -44,7 +44,8 @@ def _release_held(ctx: Context, seq: int, event: Event, order: Order) -> None:
         else:
             request.state = PENDING  # as the client was told
             ctx.fx.requests[request.seq] = request
-            replies.request_to_broker(ctx, order, child, request, (), event.received_at)
+            body = replies.identity_of(order, event.received_at)
+            replies.request_to_broker(ctx, order, child, request, body, event.received_at)
 
 
 def session_down(ctx: Context, seq: int, event: Event, msg: SessionDown) -> None:
@@ -77,20 +78,24 @@ def not_sent(ctx: Context, seq: int, event: Event, msg: NotSent) -> None:
         text = f"MsgType(35) {msg.msg_type} of journal row {msg.seq} cannot be sent to {event.session}: {msg.reason}"
         replies.open_item(ctx, seq, event, "not_delivered", text, None)
         return
-    found = ctx.book.by_broker_id.get(msg.cl_ord_id)
+    if mass.failed(ctx, seq, event, msg.cl_ord_id, msg.reason):
+        return
+    found = ctx.book.at_broker(msg.cl_ord_id)
     if found is None:
         return
     order, child = found
     ctx.fx.order_id = order.order_id
+    if cancel_new.awaits(order, child, msg.cl_ord_id) and msg.msg_type == "D":
+        cancel_new.failed(ctx, seq, event, order, msg.reason)
+        return
     if msg.msg_type == "D":
         if order.life == life.ROUTED and order.child is child:
             _route_again(ctx, seq, event, order, msg.reason)
         return
     request = order.request_by_broker_id(msg.cl_ord_id)
     if msg.msg_type == "H" or request is None or request.state not in OPEN_REQUEST:
-        if msg.msg_type == "H" and child.status_requests:
-            asked = child.status_requests.pop(0)
-            replies.report(ctx, order, "I", cl_ord_id=asked, exec_id="0", at=event.received_at)
+        if msg.msg_type == "H":
+            replies.status_answer(ctx, order, child, at=event.received_at)
         return
     if request.kind == "F" and not order.leaves_qty:
         refuse_request(ctx, seq, event, order, request, "0", "too late to cancel", ())
@@ -134,17 +139,20 @@ def _cancel_unsent(ctx: Context, seq: int, event: Event, order: Order, cancel: R
     ctx.fx.touch(order, seq)
     if order.finished:
         ctx.book.finish(order)
-    extra = {t.ORIG_CL_ORD_ID: cancel.orig_cl_ord_id, t.TEXT: f"canceled before it left: {reason}"}
-    replies.report(ctx, order, "4", cl_ord_id=cancel.cl_ord_id, extra=extra, at=event.received_at)
+    extra = order.told(cancel) | {t.TEXT: f"canceled before it left: {reason}"}
+    replies.report(ctx, order, "4", extra=extra, at=event.received_at)
 
 
 def resend_declined(ctx: Context, seq: int, event: Event, msg: ResendDeclined) -> None:
     """A broker missed a request and it was too late to send it again. Orders: ask; requests: refuse."""
-    found = ctx.book.by_broker_id.get(msg.cl_ord_id)
+    found = ctx.book.at_broker(msg.cl_ord_id)
     if found is None:
         return
     order, child = found
     ctx.fx.order_id = order.order_id
+    if cancel_new.awaits(order, child, msg.cl_ord_id):
+        cancel_new.lost(ctx, seq, event, order, child)
+        return
     request = order.request_by_broker_id(msg.cl_ord_id)
     if request is not None:
         if request.state in OPEN_REQUEST:
@@ -166,22 +174,25 @@ def resend_declined(ctx: Context, seq: int, event: Event, msg: ResendDeclined) -
 
 def message_reject(ctx: Context, seq: int, event: Event, msg: MessageReject) -> None:
     """A counterparty would not take a message of ours: the request it was is refused, or an item tells."""
-    found = ctx.book.by_broker_id.get(msg.cl_ord_id) if msg.cl_ord_id else None
+    if mass.failed(ctx, seq, event, msg.cl_ord_id, msg.text):
+        return
+    found = ctx.book.at_broker(msg.cl_ord_id) if msg.cl_ord_id else None
     what = f"MsgSeqNum(34) {msg.ref_seq_num}, MsgType(35) {msg.ref_msg_type or 'unknown'}: {msg.text}"
     if found is None or found[1].broker != event.session:
         replies.open_item(ctx, seq, event, "message_rejected", f"{event.session} refused {what}", None)
         return
     order, child = found
     ctx.fx.order_id = order.order_id
+    if cancel_new.awaits(order, child, msg.cl_ord_id) and msg.ref_msg_type != "H":
+        cancel_new.failed(ctx, seq, event, order, msg.text)
+        return
     request = order.request_by_broker_id(msg.cl_ord_id)
     if request is not None:
         if request.state in OPEN_REQUEST:
             refuse_request(ctx, seq, event, order, request, "2", msg.text, ())
         return
     if msg.ref_msg_type == "H":
-        if child.status_requests:
-            asked = child.status_requests.pop(0)
-            replies.report(ctx, order, "I", cl_ord_id=asked, exec_id="0", at=event.received_at)
+        replies.status_answer(ctx, order, child, at=event.received_at)
         return
     if order.life in (life.ROUTED, life.UNKNOWN):
         ctx.fx.detail["transition"] = [order.life, life.REJECT, life.REJECTED]

@@ -6,9 +6,11 @@ Prices are in the instrument's currency, quantities in shares. Patterns are shel
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import NamedTuple
+
+from oms.core.messages import Pairs
 
 
 class Instrument(NamedTuple):
@@ -62,13 +64,17 @@ class BrokerFacts(NamedTuple):
     """What a broker's dialect says it can do.
 
     `allowed` has, for D and G, the fields that may be sent: those of its dictionary and those that a rule
-    drops. A message type that is not in it is not checked.
+    drops. A message type that is not in it is not checked. `cancel_new`: it has no replace. `refuses` says why the
+    tag rules would not let a message of these fields go, '' if they would.
     """
 
     ord_types: frozenset[str]
     times_in_force: frozenset[str]
     status_requests: bool
     allowed: Mapping[str, frozenset[str]] = {}
+    mass_cancel: bool = False  # takes OrderMassCancelRequest(q)
+    cancel_new: bool = False
+    refuses: Callable[[str, Pairs], str] | None = None
 
 
 class Terms(NamedTuple):

@@ -95,11 +95,20 @@ TABLE: Final[dict[str, dict[str, str]]] = {
         FINISH_DAY: CANCELED,
         RESTATE: CANCELED,
     },
-    EXPIRED: {TRADE: EXPIRED, AMEND: EXPIRED, CANCEL: EXPIRED, EXPIRE: EXPIRED, RESTATE: EXPIRED},
+    EXPIRED: {
+        TRADE: EXPIRED,
+        AMEND: EXPIRED,
+        ACCEPT: EXPIRED,  # acknowledgement and end crossed
+        ACKNOWLEDGE: EXPIRED,
+        CANCEL: EXPIRED,
+        EXPIRE: EXPIRED,
+        RESTATE: EXPIRED,
+    },
     REJECTED: {
         TRADE: WORKING,  # the broker fills what it refused: it holds the order after all
         AMEND: REJECTED,
         REJECT: REJECTED,
+        ACKNOWLEDGE: REJECTED,  # older than the reject; an acceptance after it would be a contradiction
     },
     UNKNOWN: {**_HELD, ROUTE: ROUTED, ACKNOWLEDGE: PENDING_NEW, LOSE: UNKNOWN},
 }

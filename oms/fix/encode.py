@@ -7,21 +7,26 @@ what its rules drop is named to the caller, which puts it into the journal. Noth
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import Decimal
 from typing import NamedTuple
 
 from oms.config.sessions import SessionSpec
 from oms.core import tags as t
-from oms.core.messages import Outgoing
+from oms.core.messages import Outgoing, Pairs
 from oms.core.routing import USER_DEFINED
-from oms.fix.decode import LENGTH_OF
+from oms.fix.decode_mass import affected_orders
 from oms.fix.dictionary import MessageSpec, message_specs
+from oms.fix.fields import LENGTH_OF
+from oms.fix.rules import Rules, rules_of
 
 SOH = "\x01"
 _EXEC_TRANS_TYPE = {"H": "1", "G": "2", "I": "3"}
 _ORD_REJ_REASONS_42 = frozenset("012345678")
 _CXL_REJ_REASONS_42 = frozenset("0123")
 _SET_ON = frozenset({"D", "G"})
+# Header fields that a rule may set: SenderSubID, TargetSubID, OnBehalfOf..., DeliverTo..., and their locations.
+HEADER_FIELDS = frozenset({"50", "57", "115", "116", "128", "129", "142", "143", "144", "145"})
 _REPORTS = frozenset({"8", "9", "j"})
 
 
@@ -41,6 +46,7 @@ class Encoder:
         rules = spec.dialect.tags
         self._set = tuple((str(tag), value) for tag, value in sorted(rules.set.items()))
         self._drop = frozenset(str(tag) for tag in rules.drop)
+        self._rules = rules_of(spec.dialect, self._specs, outgoing=True)
         self._drop_unknown = {
             True: rules.unknown_reports == "drop",
             False: rules.unknown != "pass",  # 'reject' was asked before the order was accepted
@@ -52,9 +58,13 @@ class Encoder:
         fields = fix42_fields(out.msg_type, out.fields) if self._fix42 else out.fields
         allowed = spec.allowed
         parts = ["35=" + out.msg_type]
-        parts += [f"{tag}={value}" for tag, value in fields.items() if value and tag in allowed]
         dropped: list[str] = []
-        body = out.body
+        if self._rules is not None:
+            fields, out, header, gone = _ruled(self._rules, out, fields, spec)
+            parts += header
+            dropped += gone
+        parts += [f"{tag}={value}" for tag, value in fields.items() if value and tag in allowed]
+        body = affected_orders(out.body, allowed) if out.msg_type == "r" else out.body
         if body:
             parts += self._passed(out.msg_type, body, fields, spec, dropped)
         if out.defaults or (self._set and out.msg_type in _SET_ON):
@@ -86,6 +96,8 @@ class Encoder:
             groups = member_of.get(tag)
             # A member goes with its group: alone it would stand where no dictionary has it.
             unknown = inside.isdisjoint(groups) if groups else tag not in allowed and not _user_defined(tag)
+            if msg_type in _REPORTS and not groups and not spec.takes(tag, value):
+                unknown = True  # a code it does not know would cost the client the whole report
             if tag in self._drop or (drop_unknown and unknown) or _unprotected(tag, value, parts):
                 dropped.append(tag)
                 continue
@@ -95,6 +107,25 @@ class Encoder:
                 inside = {tag}
             parts.append(f"{tag}={value}")
         return parts
+
+
+def _ruled(
+    rules: Rules, out: Outgoing, fields: dict[str, str], spec: MessageSpec
+) -> tuple[dict[str, str], Outgoing, list[str], tuple[str, ...]]:
+    """The message after the dialect's tag rules: own fields, the rest, fields for the header, tags dropped.
+
+    Defaults and offers that would be taken become part of it, so that rules see all that leaves.
+    """
+    pairs = [(tag, value) for tag, value in fields.items() if value and tag in spec.allowed]
+    pairs += [pair for pair in out.body if pair[0] not in fields]
+    given = {tag for tag, _ in pairs}
+    pairs += [pair for pair in out.defaults if pair[0] in spec.required and pair[0] not in given]
+    pairs += [pair for pair in out.offers if pair[1] and pair[0] in spec.allowed and pair[0] not in given]
+    left, gone = rules.outgoing(out.msg_type, pairs)
+    header = [f"{tag}={value}" for tag, value in left if tag in HEADER_FIELDS]
+    body = tuple(pair for pair in left if pair[0] not in fields and pair[0] not in HEADER_FIELDS)
+    own = {tag: value for tag, value in left if tag in fields}
+    return own, out._replace(body=body, defaults=(), offers=()), header, gone
 
 
 def _unprotected(tag: str, value: str, parts: list[str]) -> bool:
@@ -132,4 +163,25 @@ def allowed_tags(spec: SessionSpec, msg_type: str) -> frozenset[str] | None:
     if rules.unknown != "reject":
         return None
     known = message_specs(spec.application_dictionary).get(msg_type, MessageSpec(frozenset(), ()))
-    return known.allowed | {str(tag) for tag in rules.drop}
+    taken = {str(tag) for tag in rules.drop}
+    for rule in spec.dialect.to_counterparty:
+        if not rule.messages or msg_type in rule.messages:
+            taken |= {str(tag) for tag in (*rule.drop, *rule.rename)}
+    return known.allowed | taken
+
+
+def incoming_rules(spec: SessionSpec) -> Rules | None:
+    """The tag rules for what comes from a counterparty, None where its dialect has none."""
+    if not spec.dialect.from_counterparty and not spec.dialect.translate:
+        return None
+    return rules_of(spec.dialect, message_specs(spec.application_dictionary), outgoing=False)
+
+
+def refusals(spec: SessionSpec) -> Callable[[str, Pairs], str] | None:
+    """Why this broker's tag rules refuse an order or replace of these fields; None where no rule can."""
+    dialect = spec.dialect
+    can = any(rule.require or rule.unmapped == "refuse" for rule in dialect.to_counterparty)
+    if not can and not any(rule.unmapped == "refuse" for rule in dialect.translate):
+        return None
+    rules = rules_of(dialect, message_specs(spec.application_dictionary), outgoing=True)
+    return None if rules is None else rules.refusal

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from oms import inbox as box
 from oms.core import transitions as life
 from oms.core.book import Book
-from oms.core.order import SENT
+from oms.core.order import PENDING, SENT, is_for_replace
 from oms.fix.decode import clean, parse_time
 from oms.fix.engine import SOH, msg_type
 from oms.inbox import Heard, Inbox, now_us
@@ -34,13 +34,13 @@ class Endpoint:
         book: Book,
         senders: dict[str, Sender],
         windows: dict[str, timedelta],
-        may_send: Callable[[], bool],
+        why_not: Callable[[str], str],
     ) -> None:
         self._inbox = inbox
         self._book = book
         self._senders = senders
         self._windows = windows
-        self._may_send = may_send
+        self._why_not = why_not
 
     def logged_on(self, session: str, next_sender: int, next_target: int) -> None:
         """The core hears of it before the sender begins, so that routing never lags behind sending."""
@@ -71,28 +71,30 @@ class Endpoint:
         if window is None:
             return True  # a client: every report is resent
         kind = msg_type(raw)
-        if kind == "F":
-            return True
+        cl_ord_id = _field(raw, "11")
         if kind == "H":
             return False
-        if kind not in ("D", "G"):
+        if kind not in ("D", "G") and not is_for_replace(cl_ord_id):
             return True
-        cl_ord_id = _field(raw, "11")
         sent_at = parse_time(_field(raw, "122")) or parse_time(_field(raw, "52"))
         fresh = sent_at is not None and datetime.now(UTC) - sent_at <= window
-        if fresh and self._may_send() and self._wanted(cl_ord_id):
+        if fresh and not self._why_not(cl_ord_id) and self._wanted(cl_ord_id):
             return True
         self._inbox.tell(Heard(box.RESEND_DECLINED, session, "", (cl_ord_id,), now_us()))
         return False
 
     def _wanted(self, cl_ord_id: str) -> bool:
-        found = self._book.by_broker_id.get(cl_ord_id)
+        found = self._book.at_broker(cl_ord_id)
         if found is None:
             return False
         order, child = found
         if cl_ord_id == child.child_id:
             if order.child is not child:
                 return False  # another broker has it by now
-            return order.life == life.ROUTED and not any(one.kind == "F" for one in order.pending_requests)
+            return child.life == life.ROUTED and not any(one.kind == "F" for one in order.pending_requests)
         request = order.request_by_broker_id(cl_ord_id)
-        return request is not None and request.state == SENT and order.life not in life.TERMINAL
+        if request is None or order.life in life.TERMINAL:
+            return False
+        if is_for_replace(cl_ord_id):  # its client was told at once that it is pending
+            return request.state == PENDING and order.child is child
+        return request.state == SENT

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from oms.core.effects import Fill, Item
 from oms.ledger.chain import JournalRow
@@ -50,6 +50,7 @@ class Batch:
     requests: list[Row] = field(default_factory=list)
     positions: list[Position] = field(default_factory=list)
     items: list[Item] = field(default_factory=list)
+    answers: list[tuple[Any, dict[str, Any]]] = field(default_factory=list)  # futures of operators, their answers
     texts: tuple[bytes, ...] = ()  # all of the above as it travels to the database (texts.batch_texts)
 
     @property

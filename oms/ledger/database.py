@@ -26,7 +26,7 @@ from oms.errors import OperatorError
 from oms.ledger.embedded import EmbeddedPostgres
 from oms.ledger.schema import APPEND_ONLY, GATEWAY_ROLE, PROJECTIONS, metadata
 
-SCHEMA_VERSION = "0001"  # the newest file of migrations/versions; a test holds the two together
+SCHEMA_VERSION = "0002"  # the newest file of migrations/versions; a test holds the two together
 OLDEST_POSTGRES = 14
 EMBEDDED = "postgres"  # its directory in the state directory
 DATABASE_NAME = "oms"  # of the embedded server

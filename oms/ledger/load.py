@@ -6,16 +6,20 @@ for a re-route, status requests under way). Reads only; the caller sees to it th
 
 from __future__ import annotations
 
-from collections import defaultdict
 from datetime import date, timedelta
 from typing import Any
 
 import psycopg
 from psycopg.rows import dict_row
 
-from oms.core.book import Book, SessionState
-from oms.core.order import Child, Execution, Order, Request
+from oms.core.book import Book, MassCancel, SessionState
+from oms.core.messages import ReplaceRequest
+from oms.core.order import OPEN_REQUEST, Child, Order, Request
+from oms.fix.decode import decode_guarded
+from oms.fix.rules import as_read
 from oms.ledger.database import gateway_connection
+from oms.ledger.rebuild import take_reports
+from oms.ledger.rows import REQUEST_COLUMNS
 
 Rows = list[dict[str, Any]]
 _FILL_KEY_DAYS = 5
@@ -91,38 +95,64 @@ class Reader:
         ids = list(orders)
         for row in self.rows("SELECT * FROM child_orders WHERE order_id = ANY(%s) ORDER BY sent_seq", ids):
             orders[row["order_id"]].children.append(_child(row))
-        for order in orders.values():
-            if order.child is not None:
-                order.link(order.original_cl_ord_id, order.child.child_id)
         for row in self.rows("SELECT * FROM requests WHERE order_id = ANY(%s) ORDER BY seq", ids):
             order = orders[row["order_id"]]
-            order.requests.append(Request(**row))
-            order.link(row["cl_ord_id"], row["broker_cl_ord_id"])
+            order.take(Request(**row))
+        for order in orders.values():
+            for child in order.children:
+                if child.child_id not in order.to_client:  # else it was sent for a replace, and has its id
+                    order.link(order.original_cl_ord_id, child.child_id)
+        self._replace_bodies(orders)
         self._executions(orders, ids)
+        self._status_requests(orders, ids)
         for row in self.rows(
             "SELECT order_id, kind, item_id FROM exception_items WHERE state = 'open' AND order_id = ANY(%s)", ids
         ):
             orders[row["order_id"]].open_items[row["kind"]] = row["item_id"]
         return list(orders.values())
 
+    def _replace_bodies(self, orders: dict[str, Order]) -> None:
+        """What open replaces asked for: a broker without replace gets it as a new order (`oms.core.cancel_new`)."""
+        waiting = {
+            request.seq: request
+            for order in orders.values()
+            for request in order.requests
+            if request.kind == "G" and request.state in OPEN_REQUEST
+        }
+        for row in self.rows("SELECT seq, raw, detail FROM journal WHERE seq = ANY(%s)", list(waiting)):
+            request = waiting[row["seq"]]
+            text = as_read(bytes(row["raw"]), row["detail"] or {})
+            body, _ = decode_guarded(text, request.trade_date, from_broker=False, fix42=False)
+            if isinstance(body, ReplaceRequest):
+                request.body = body.body
+
     def _executions(self, orders: dict[str, Order], ids: list[str]) -> None:
+        take_reports(
+            [child for order in orders.values() for child in order.children],
+            self.rows("SELECT * FROM fills WHERE order_id = ANY(%s) ORDER BY seq", ids),
+            self.rows(
+                "SELECT seq, order_id, session, raw, detail FROM journal WHERE order_id = ANY(%s) AND kind = 'in'"
+                " AND msg_type = '8' ORDER BY seq",
+                ids,
+            ),
+        )
+
+    def _status_requests(self, orders: dict[str, Order], ids: list[str]) -> None:
+        """The OrderStatusRequests(H) of clients that went to a broker and have no answer, oldest first."""
         children = {child.child_id: child for order in orders.values() for child in order.children}
-        for row in self.rows("SELECT * FROM fills WHERE order_id = ANY(%s) ORDER BY seq", ids):
-            child = children.get(row["child_id"])
-            if child is not None:
-                _take_fill(child, row)
-        by_order: dict[str, dict[str, Child]] = defaultdict(dict)
-        for child in children.values():
-            by_order[child.order_id][child.broker] = child
         for row in self.rows(
-            "SELECT order_id, session, raw FROM journal WHERE order_id = ANY(%s) AND kind = 'in' AND msg_type = '8'",
+            "SELECT detail -> 'status_asked' AS asked, detail -> 'status_answered' AS answered FROM journal"
+            " WHERE order_id = ANY(%s) AND kind <> 'out' AND json_typeof(detail) = 'object' ORDER BY seq",
             ids,
         ):
-            child = by_order[row["order_id"]].get(row["session"])
-            if child is not None:
-                child.exec_ids.add(_exec_id(bytes(row["raw"])))
-        for child in children.values():
-            child.exec_ids -= {"", "0"}
+            child_id, cl_ord_id = row["asked"] or row["answered"] or ("", "")
+            child = children.get(child_id)
+            if child is None:
+                continue
+            if row["asked"]:
+                child.status_requests.append(cl_ord_id)
+            elif cl_ord_id in child.status_requests:
+                child.status_requests.remove(cl_ord_id)
 
     # -- the rest of memory --------------------------------------------------------------------------------
 
@@ -134,6 +164,18 @@ class Reader:
                 name, row["role"], row["epoch"], row["in_msg_seq_num"], False, row["changed_at"]
             )
         return rows
+
+    def mass_cancels(self, book: Book) -> None:
+        """What went to brokers as one mass cancel and has no answer; the decision has the orders of each."""
+        names = ", ".join(f"requests.{name}" for name in REQUEST_COLUMNS)
+        for row in self.rows(
+            f"SELECT {names}, out.session AS broker, asked.detail FROM requests JOIN journal AS out USING (seq)"
+            " JOIN journal AS asked ON asked.seq = out.cause"
+            " WHERE requests.order_id = '' AND requests.kind = 'q' AND requests.state = 'sent'"
+        ):
+            broker, order_ids = row.pop("broker"), row.pop("detail")["mass"]["as_one"]
+            request = Request(**row)
+            book.mass_cancels[request.broker_cl_ord_id] = MassCancel(request, broker, frozenset(order_ids[broker]))
 
     def keys(self, book: Book, today: date) -> None:
         """Today's ClOrdIDs of clients, and the fills' ExecIDs of the last days."""
@@ -180,21 +222,3 @@ def _order(row: dict[str, Any]) -> Order:
 def _child(row: dict[str, Any]) -> Child:
     names = set(Child.__dataclass_fields__) & set(row)
     return Child(**{name: row[name] for name in names})
-
-
-def _take_fill(child: Child, row: dict[str, Any]) -> None:
-    """One fill into the child's executions; its quantities are in the child's row already."""
-    if row["kind"] == "trade":
-        child.executions[row["exec_id"]] = Execution(row["client_exec_id"], row["last_qty"], row["last_px"])
-        return
-    ref = child.executions.get(row["exec_ref_id"])
-    if ref is None or not ref.live:
-        return
-    ref.live = False
-    if row["kind"] == "correct":
-        child.executions[row["exec_id"]] = Execution(row["client_exec_id"], row["last_qty"], row["last_px"])
-
-
-def _exec_id(raw: bytes) -> str:
-    start = raw.find(b"\x0117=")
-    return raw[start + 4 : raw.find(b"\x01", start + 4)].decode("utf-8", "surrogateescape") if start >= 0 else ""

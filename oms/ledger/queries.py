@@ -32,7 +32,9 @@ from oms.ledger.records import (
     ClientOrder,
     ExceptionItem,
     Fill,
+    ItemStory,
     JournalEntry,
+    KilledOrder,
     Match,
     OrderStory,
     Request,
@@ -120,6 +122,52 @@ def list_exceptions(
     query = select(items).where(*where).order_by(items.c.opened_at.desc(), items.c.item_id.desc()).limit(limit)
     with engine.connect() as connection:
         return _records(connection, ExceptionItem, query)
+
+
+def exception_item(engine: Engine, item_id: str) -> ItemStory | None:
+    """One exception item with its evidence and what operators did about it; None where there is none."""
+    with engine.connect() as connection:
+        found = _records(connection, ExceptionItem, select(items).where(items.c.item_id == item_id))
+        if not found:
+            return None
+        evidence = _entries(connection, journal.c.seq == found[0].seq)
+        done = _entries(connection, journal.c.kind == "operator", journal.c.seq > found[0].seq)
+    history = tuple(one for one in done if one.command is not None and one.command.args.get("item_id") == item_id)
+    return ItemStory(found[0], evidence[0] if evidence else None, history)
+
+
+def killed_orders(engine: Engine, kill_id: str) -> list[KilledOrder] | None:
+    """The orders that were alive in scope when a kill switch was engaged, None where the ledger has no such kill."""
+    with engine.connect() as connection:
+        engaged = _entries(connection, journal.c.kind == "operator", journal.c.msg_type == "kill.engage")
+        ours = [one for one in engaged if one.command is not None and one.command.args.get("kill_id") == kill_id]
+        if not ours:
+            return None
+        ids = [order_id for one in ours for order_id in (one.detail or {})["answer"]["orders"]]
+        found = _records(connection, ClientOrder, select(orders).where(orders.c.order_id.in_(ids)))
+    broker = brokers_of(engine, ids)
+    return [
+        KilledOrder(
+            one.order_id,
+            one.client,
+            one.cl_ord_id,
+            one.account,
+            one.symbol,
+            ", ".join(broker.get(one.order_id, [])),
+            one.cum_qty,
+            one.leaves_qty,
+            _outcome(one),
+        )
+        for one in sorted(found, key=lambda one: one.order_id)
+    ]
+
+
+def _outcome(order: ClientOrder) -> str:
+    if order.life == "canceled":
+        return "canceled"
+    if order.cum_qty >= order.order_qty:  # the cancel may still wait for its answer
+        return "filled"
+    return "ended" if order.finished else "unanswered"
 
 
 def list_sessions(engine: Engine, today: date) -> list[SessionActivity]:

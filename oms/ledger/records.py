@@ -173,6 +173,50 @@ class JournalEntry:
     committed_at: datetime | None
     send: Send | None
 
+    @property
+    def command(self) -> Command | None:
+        """What an operator commanded by this row, None where it is not of an operator."""
+        if self.kind != "operator" or not self.detail:
+            return None
+        operator, verb, args = self.detail["matter"]
+        return Command(operator, verb, dict(args))
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """An operator's command: who, what, and with which arguments."""
+
+    operator: str
+    verb: str
+    args: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class ItemStory:
+    """An exception item, the journal row that raised it, and what operators did about it."""
+
+    item: ExceptionItem
+    evidence: JournalEntry | None
+    history: tuple[JournalEntry, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class KilledOrder:
+    """An order that was alive in the scope of a kill switch, and what became of it since.
+
+    `outcome`: canceled, filled (while it was being canceled), ended (rejected, expired) or unanswered.
+    """
+
+    order_id: str
+    client: str
+    cl_ord_id: str
+    account: str
+    symbol: str
+    broker: str
+    cum_qty: Decimal
+    leaves_qty: Decimal
+    outcome: str
+
 
 @dataclass(frozen=True, slots=True)
 class Match:

@@ -18,9 +18,10 @@ from oms.core.book import Book, SessionState
 from oms.core.core import Core
 from oms.core.effects import Fill
 from oms.core.judge import RecordedJudge
-from oms.core.order import Order
+from oms.core.order import Order, Request
 from oms.core.terms import BrokerFacts
 from oms.fix.decode import decode_guarded
+from oms.fix.rules import as_read, as_refused
 from oms.ledger import rows, schema
 
 Replayed = dict[str, dict[str, str | None]]
@@ -63,6 +64,7 @@ class Replay:
         self._sessions: dict[str, dict[str, Any]] = {}
         self._core = Core(self.book, self._judge, self._brokers)
         self.orders: dict[str, Order] = {}
+        self.requests: dict[int, Request] = {}
         self.fills: list[tuple[Fill, datetime | None]] = []
         self.events = 0
 
@@ -85,6 +87,7 @@ class Replay:
         fx = self._core.new_batch()
         self._core.apply(seq, event)
         self.orders.update(fx.orders)
+        self.requests.update(fx.requests)
         self.fills += [(fill, row.sending_time) for fill in fx.fills]
 
     def _configure(self, detail: dict[str, Any]) -> None:
@@ -93,12 +96,21 @@ class Replay:
             state = self.book.sessions.setdefault(name, SessionState(name, facts["role"]))
             state.logged_on = False
             if facts["role"] == "broker":
-                self._brokers[name] = BrokerFacts(frozenset(), frozenset(), bool(facts.get("status_requests")))
+                self._brokers[name] = BrokerFacts(
+                    frozenset(),
+                    frozenset(),
+                    bool(facts.get("status_requests")),
+                    mass_cancel=bool(facts.get("mass_cancel")),
+                    cancel_new=facts.get("replace") == "cancel_new",
+                )
 
     def _body(self, row: Any, detail: dict[str, Any]) -> m.Body:
         if row.kind == "in":
             return self._message(row, detail)
         matter: Any = detail.get("matter", [])
+        if row.kind == "operator":
+            operator, verb, args = matter
+            return m.Command(operator, verb, tuple((name, value) for name, value in args))
         kinds: dict[str, Callable[..., m.Body]] = {
             "SessionUp": m.SessionUp,
             "SessionDown": m.SessionDown,
@@ -113,8 +125,9 @@ class Replay:
         if "unreadable" in detail:
             return m.Unreadable(*detail["unreadable"])
         facts = self._sessions[row.session]
-        raw = bytes(row.raw).decode("utf-8", "surrogateescape")
-        body, _ = decode_guarded(raw, row.trade_date, from_broker=facts["role"] == "broker", fix42=facts["fix42"])
+        text = as_read(bytes(row.raw), detail)
+        body, _ = decode_guarded(text, row.trade_date, from_broker=facts["role"] == "broker", fix42=facts["fix42"])
+        body = as_refused(body, detail)
         if isinstance(body, m.MessageReject) and "about" in detail:
             msg_type, cl_ord_id = detail["about"]
             body = body._replace(cl_ord_id=cl_ord_id, ref_msg_type=body.ref_msg_type or msg_type)
@@ -150,7 +163,7 @@ def verify_tables(engine: Engine, progress: Callable[[int, int], None] | None = 
 def _tables(replay: Replay) -> Iterator[tuple[Table, str, Replayed]]:
     orders = list(replay.orders.values())
     children = [child for order in orders for child in order.children]
-    requests = [request for order in orders for request in order.requests]
+    requests = list(replay.requests.values())
     for table, columns, made in (
         (schema.client_orders, rows.ORDER_COLUMNS, [rows.order_row(order) for order in orders]),
         (schema.child_orders, rows.CHILD_COLUMNS, [rows.child_row(child) for child in children]),

@@ -156,10 +156,10 @@ requests = Table(
     Column("seq", BigInteger, primary_key=True, autoincrement=False),  # journal row of the request
     _text("client"),
     Column("trade_date", Date, nullable=False),
-    _text("cl_ord_id"),  # ClOrdID(11) of the client
-    _text("orig_cl_ord_id"),
-    _text("order_id"),
-    _text("kind"),  # F or G
+    _text("cl_ord_id"),  # ClOrdID(11) of the client; of a mass cancel's parts its id, a slash and what they are about
+    _text("orig_cl_ord_id"),  # '' in a cancel that a mass cancel asked for
+    _text("order_id"),  # '' in a mass cancel
+    _text("kind"),  # F or G, and q: of the client, and each one sent to a broker
     _text("broker_cl_ord_id"),  # ClOrdID(11) of our request to the broker
     _text("state"),  # held, sent, pending, accepted, rejected
     _amount("order_qty", nullable=True),
@@ -224,6 +224,7 @@ exception_items = Table(
     _text("resolution", nullable=True),
     _time("resolved_at", nullable=True),
 )
+Index("journal_operators", journal.c.seq, postgresql_where=journal.c.kind == "operator")
 Index("exception_items_open", exception_items.c.opened_at, postgresql_where=exception_items.c.state == "open")
 
 APPEND_ONLY = ("journal", "batches", "sends", "fills")

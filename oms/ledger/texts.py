@@ -17,9 +17,9 @@ from oms.ledger.chain import FIELD, LINE, NULL, canonical
 # One parameter of the commit per table, in this order.
 TABLES = (
     "journal", "sends", "fills", "new_orders", "changed_orders", "new_children", "changed_children", "requests",
-    "positions", "opened", "resolved",
+    "positions", "opened", "changed",
 )  # fmt: skip
-ITEM_CHANGES = ("item_id", "state", "resolution", "resolved_at")
+ITEM_CHANGES = ("item_id", "state", "owner", "resolution", "resolved_at")
 
 _SEPARATORS = str.maketrans({FIELD: "?", LINE: "?", NULL: "?"})
 
@@ -41,17 +41,28 @@ def _texts(values: Iterable[object]) -> rows.Row:
     return tuple([rows.text(value) for value in values])
 
 
+def _items(items: list[Item]) -> tuple[dict[str, Item], dict[str, Item]]:
+    """Items to insert and items to change: once each, because one statement changes no row twice."""
+    opened = {item.item_id: item for item in items if not item.changes}
+    changed: dict[str, Item] = {}
+    for item in items:
+        if not item.changes:
+            continue
+        rows_of = opened if item.item_id in opened else changed
+        known = rows_of.get(item.item_id, item)
+        rows_of[item.item_id] = replace(
+            known,
+            state=item.state or known.state,
+            owner=item.owner or known.owner,
+            resolution=item.resolution or known.resolution,
+            resolved_at=item.resolved_at or known.resolved_at,
+        )
+    return opened, changed
+
+
 def batch_texts(batch: Batch) -> tuple[bytes, ...]:
     """The rows of a batch as the commit's parameters, in the order of TABLES; the journal's are hashed as well."""
-    opened = {item.item_id: item for item in batch.items if item.state == "open"}
-    resolved = []
-    for item in batch.items:  # one statement cannot change a row that it inserts
-        if item.state != "open" and item.item_id in opened:
-            opened[item.item_id] = replace(
-                opened[item.item_id], state=item.state, resolution=item.resolution, resolved_at=item.resolved_at
-            )
-        elif item.state != "open":
-            resolved.append(item)
+    opened, changed = _items(batch.items)
     texts = {
         "journal": LINE.join([canonical(row) for row in batch.journal]),
         "sends": _lines([_texts(send) for send in batch.sends]),
@@ -63,6 +74,6 @@ def batch_texts(batch: Batch) -> tuple[bytes, ...]:
         "requests": _lines(batch.requests),
         "positions": _lines([_texts(position) for position in batch.positions]),
         "opened": _lines([_texts(getattr(item, name) for name in Item.FIELDS) for item in opened.values()]),
-        "resolved": _lines([_texts(getattr(item, name) for name in ITEM_CHANGES) for item in resolved]),
+        "changed": _lines([_texts(getattr(item, name) for name in ITEM_CHANGES) for item in changed.values()]),
     }
     return tuple([texts[name].encode("utf-8", "backslashreplace") for name in TABLES])

@@ -17,7 +17,7 @@ import psycopg
 from psycopg.errors import error_from_result
 from psycopg.pq import ConnStatus, DiagnosticField, ExecStatus
 from psycopg.pq.abc import PGconn, PGresult
-from sqlalchemy import Table
+from sqlalchemy import Table, Text
 from sqlalchemy.dialects import postgresql
 
 from oms.core.effects import Item
@@ -59,10 +59,15 @@ def _insert(table: Table, columns: tuple[str, ...], parameter: str, conflict: st
     return statement
 
 
-def _update(table: Table, columns: tuple[str, ...], parameter: str) -> str:
-    """UPDATE of some columns; the first one is the key."""
+def _update(table: Table, columns: tuple[str, ...], parameter: str, *, keep: bool = False) -> str:
+    """UPDATE of some columns; the first one is the key. With `keep`, '' and NULL leave a column as it is."""
     key = columns[0]
-    sets = ", ".join(f"{name} = given.{name}" for name in columns[1:])
+    values = {name: f"given.{name}" for name in columns[1:]}
+    if keep:
+        for name, value in values.items():
+            given = f"NULLIF({value}, '')" if isinstance(table.c[name].type, Text) else value
+            values[name] = f"COALESCE({given}, {table.name}.{name})"
+    sets = ", ".join(f"{name} = {value}" for name, value in values.items())
     _, given = _given(table, columns, parameter)
     return f"UPDATE {table.name} SET {sets} FROM ({given}) AS given WHERE {table.name}.{key} = given.{key}"
 
@@ -92,7 +97,7 @@ def _commit_statement() -> bytes:
         "requests_rows": _insert(schema.requests, rows.REQUEST_COLUMNS, at["requests"], "seq"),
         "positions_rows": _insert(schema.session_positions, Position._fields, at["positions"], "session"),
         "items_opened": _insert(schema.exception_items, Item.FIELDS, at["opened"]),
-        "items_resolved": _update(schema.exception_items, ITEM_CHANGES, at["resolved"]),
+        "items_changed": _update(schema.exception_items, ITEM_CHANGES, at["changed"], keep=True),
     }
     ctes = ", ".join(f"{name} AS ({part})" for name, part in parts.items())
     return (

@@ -179,13 +179,17 @@ class EventLog:
         elif row.kind == "feedback":
             if self._may("requests that did not leave"):
                 _feedback(row, matter)
+        elif row.kind == "operator":
+            operator, verb, args = matter
+            given = {name: value for name, value in args if name != "kind"}
+            log.warning(f"operator {verb}", operator=operator, **given)
         elif row.kind != "config":  # the start tells of itself
             log.info(f"{row.kind} {row.msg_type}", **_keys(row.session, "", row.order_id, row.seq))
 
     def _item(self, item: Item, row: JournalRow | None) -> None:
         keys = _keys(item.session, cl_ord_id(row) if row else "", item.order_id, item.seq)
         if item.state != "open":
-            if self._may("exception items resolved"):
+            if item.state and self._may("exception items resolved"):
                 log.info("exception item resolved", item=item.item_id, kind=item.kind, text=item.resolution, **keys)
         elif self._may("exception items"):
             write = log.warning if item.severity == "warning" else log.error

@@ -136,7 +136,7 @@ class Tally:
             if item.state == "open":
                 self.items_opened[item.kind, item.severity] += 1
                 self.items_open[item.kind,] += 1
-            else:
+            elif item.state:  # one that was taken by an operator stays as it is
                 self.items_resolved[item.kind,] += 1
                 self.items_open[item.kind,] -= 1
         return notable

@@ -48,10 +48,32 @@ def test_open_exception_items_are_listed_and_all_where_asked_for(run_oms: Oms, o
         "Open exception items of 2026-03-02 (UTC)",
         "since severity kind session OrderID(37) what owner item row",
         "13:00:00.205 warning quantity_mismatch BROKER2 O3 broker's CumQty(14) 5, ledger's 0 operations X1 19",
-        "oms orders explain OrderID(37) tells the story of an order.",
+        "oms exceptions show ITEM has the evidence, oms orders explain OrderID(37) the story of an order.",
     ]
     assert [item["item_id"] for item in oms_json("exceptions list --all")] == ["X2", "X1"]
     assert run_oms("exceptions list --order O1").output == "No open exception items.\n"
+
+
+def test_an_exception_item_is_shown_with_the_message_that_raised_it(run_oms: Oms, oms_json: Json) -> None:
+    shown = run_oms("exceptions show X1").output
+    assert "\nRaised by journal row 19: out D of BROKER2\n35=D|11=C18|55=VOD|54=2|38=500|40=1|\n" in shown
+    assert shown.endswith("oms exceptions take X1; oms exceptions resolve X1 --reason TEXT\n")
+    assert oms_json("exceptions show X1")["history"] == []
+    missing = run_oms("exceptions show X9")
+    assert (missing.exit_code, missing.output) == (
+        3,
+        "oms: there is no exception item X9; `oms exceptions list --all` shows them\n",
+    )
+
+
+def test_positions_are_what_the_fills_add_up_to(run_oms: Oms, oms_json: Json) -> None:
+    assert words(run_oms("positions --as-of 2026-03-02T14:00").output) == [
+        "Positions as of 2026-03-02 14:00:00.000 (UTC)",
+        "Account(1) Symbol(55) broker net bought average",
+        "FUND1 AAPL BROKER1 100 100 150.22",
+    ]
+    assert [(one["net"], one["paid"]) for one in oms_json("positions --total")] == [("100", "15022.00")]
+    assert run_oms("positions --account NONE").output == "No fills match.\n"
 
 
 def test_sessions_are_listed_as_configured_with_how_far_they_are(run_oms: Oms) -> None:
@@ -174,15 +196,15 @@ def test_db_migrates_and_shows_its_state(run_oms: Oms, tmp_path: Path, empty_pos
     config = write_config(tmp_path, empty_postgres_url)
     before = run_oms("db status", config)
     assert before.exit_code == 1
-    assert "schema             none (this program needs 0001: oms db migrate)\n" in before.output
-    assert run_oms("db migrate", config).output == "The ledger went from schema none to 0001.\n"
+    assert "schema             none (this program needs 0002: oms db migrate)\n" in before.output
+    assert run_oms("db migrate", config).output == "The ledger went from schema none to 0002.\n"
     assert run_oms("db migrate", config).output == (
-        "The ledger has schema 0001 already; rights and triggers are in place.\n"
+        "The ledger has schema 0002 already; rights and triggers are in place.\n"
     )
     after = run_oms("db status --json", config)
     found = json.loads(after.stdout)
     assert after.exit_code == 0
-    assert (found["ok"], found["schema"], found["embedded"], found["gateway_running"]) == (True, "0001", False, False)
+    assert (found["ok"], found["schema"], found["embedded"], found["gateway_running"]) == (True, "0002", False, False)
     assert found["rows"]["journal"] == 0
 
 

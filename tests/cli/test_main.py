@@ -13,7 +13,7 @@ from oms.cli.main import COMMANDS, oms
 from oms.config.templates import write_demo
 from tests.cli.conftest import Oms, write_config
 
-LISTINGS = ("orders list", "fills list", "sessions list", "exceptions list")
+LISTINGS = ("positions", "orders list", "fills list", "sessions list", "exceptions list")
 COMMANDS_WITH_LEDGER = (*LISTINGS, "orders show O1", "orders explain O1", "verify", "db status", "db migrate")
 
 
@@ -41,8 +41,10 @@ def test_every_command_that_is_installed_has_help_with_an_example(run_oms: Oms) 
             return [leaf for name, child in found for leaf in leaves([*words, name], child)]
         return [" ".join(words)]
 
-    mine = [leaf for leaf in leaves([], oms) if leaf.split()[0] in {c.split()[0] for c in COMMANDS_WITH_LEDGER}]
-    assert len(mine) == 9
+    mine = [
+        leaf for leaf in leaves([], oms) if leaf.split()[0] in {"kill", *(c.split()[0] for c in COMMANDS_WITH_LEDGER)}
+    ]
+    assert len(mine) == 18
     for leaf in mine:
         result = run_oms(f"{leaf} --help")
         assert result.exit_code == 0

@@ -204,6 +204,15 @@ def test_status_requests_without_the_message_for_them(desk: Desk) -> None:
     ]
 
 
+def test_mass_cancels_without_the_messages_for_them(desk: Desk) -> None:
+    desk.change("fix_specs/standard-fix42.toml", "mass_cancel = false", "mass_cancel = true")
+    why = (
+        "OmsDialect: standard-fix42 has mass_cancel, FIX42.xml lacks MsgType(35)=q or r; write mass_cancel = false"
+        " in the dialect, or add the messages to the dictionary"
+    )
+    assert desk.problems() == [f"sessions.cfg: [SESSION] {name} {why}" for name in ("CLIENT2", "BROKER1")]
+
+
 def test_a_tag_both_set_and_dropped(desk: Desk) -> None:
     desk.change("fix_specs/standard-fix42.toml", "drop = []", 'drop = ["21"]')
     assert desk.problems() == [

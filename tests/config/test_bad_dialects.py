@@ -113,7 +113,7 @@ CASES: dict[str, tuple[tuple[str, ...], list[str]]] = {
         ("change", FIX44, "length = 20", "length = 8"),
         [
             (
-                "fix_specs/standard-fix44.toml: max_cl_ord_id_length: 8 is not a whole number from 12 to "
+                "fix_specs/standard-fix44.toml: max_cl_ord_id_length: 8 is not a whole number from 10 to "
                 "255; write for example max_cl_ord_id_length = 20"
             ),
         ],

@@ -50,9 +50,9 @@ def test_the_example_at_the_top_is_the_template(name: str) -> None:
     assert (ROOT / name).read_text() == demo_files()[name]
 
 
-def test_the_top_has_no_dialect_without_a_template() -> None:
+def test_the_top_has_no_standard_dialect_without_a_template() -> None:
     shipped = {name for name in demo_files() if name.startswith("fix_specs/")}
-    assert {f"fix_specs/{path.name}" for path in (ROOT / "fix_specs").glob("*.toml")} == shipped
+    assert {f"fix_specs/{path.name}" for path in (ROOT / "fix_specs").glob("standard-*.toml")} == shipped
 
 
 def test_the_configuration_is_read_without_quickfix_or_a_database() -> None:

@@ -147,7 +147,12 @@ def test_without_its_own_fix_specs_a_desk_has_the_standard_dialects(desk: Desk) 
         "status_requests": True,
         "max_cl_ord_id_length": 20,
         "resend_window_seconds": 10,
+        "mass_cancel": False,
+        "replace": "request",
         "tags": {"set": {}, "drop": frozenset(), "unknown": "reject", "unknown_reports": "drop"},
+        "translate": (),
+        "to_counterparty": (),
+        "from_counterparty": (),
     }
 
 

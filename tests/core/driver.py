@@ -36,6 +36,8 @@ NAMES = {
     "59": "TimeInForce", "60": "TransactTime", "99": "StopPx", "102": "CxlRejReason", "103": "OrdRejReason",
     "127": "DKReason", "150": "ExecType", "151": "LeavesQty", "372": "RefMsgType", "378": "ExecRestatementReason",
     "379": "BusinessRejectRefID", "380": "BusinessRejectReason", "434": "CxlRejResponseTo",
+    "530": "MassCancelRequestType", "531": "MassCancelResponse", "532": "MassCancelRejectReason",
+    "533": "TotalAffectedOrders", "584": "MassStatusReqID", "911": "TotNumReports", "912": "LastRptRequested",
 }  # fmt: skip
 TAGS = {name: tag for tag, name in NAMES.items()}
 
@@ -155,6 +157,7 @@ class Driver:
         assert other.fills == self.fills
         assert other.items == self.items
         assert other.book.orders == self.book.orders
+        assert other.book.mass_cancels == self.book.mass_cancels
         return other
 
     # -- names for what depends on the counter --------------------------------------------------------------

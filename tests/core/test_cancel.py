@@ -202,7 +202,7 @@ def test_a_held_cancel_leaves_at_the_brokers_next_logon_and_stays_pending_for_th
     desk.logged_out()
     desk.cancel("C1", "A1")
     sent = desk.up()
-    assert sent == [cancel_out("C1", "A1", Symbol=None, Side=None, TransactTime=None)]
+    assert sent == [cancel_out("C1", "A1", Account="FUND1", OrderQty=100, TransactTime="now")]
     assert dict(desk.raw[-1].defaults)["55"] == "IBM"
     assert desk.fill("A1", 40) == [fill_er("A1", "6", 40, cum=40)]
     assert desk.report("C1", "4", orig="A1") == [er("C1", "4", "4", cum=40, leaves=0, OrigClOrdID="A1")]

@@ -125,13 +125,69 @@ def test_a_correction_to_no_shares_is_not_applied_and_raised(desk: Desk, qty: in
     assert desk.state("A1")[2] == "90"
 
 
-def test_a_corrected_execution_cannot_be_busted_under_its_old_id(desk: Desk) -> None:
+def test_a_bust_under_the_first_id_is_of_the_latest_correction(desk: Desk) -> None:
     desk.working("A1")
     desk.fill("A1", 90, 110, "f1")
-    desk.correct("A1", "f1", 90, 100, exec_id="k1")
-    assert desk.bust("A1", "f1", exec_id="b1") == []
-    assert desk.outcome == ([("bust", "b1", "0", "0", "order:A1")], [("unknown_execution", "open")])
-    assert desk.state("A1")[2] == "90"
+    desk.correct("A1", "f1", 95, 100, exec_id="k1")
+    assert desk.bust("A1", "f1", exec_id="b1", cum_qty=0) == [er("A1", "H", "0", ExecRefID="k1", LastQty=0, LastPx=0)]
+    assert desk.outcome == ([("bust", "b1", "0", "0", "order:A1")], [])
+    assert desk.state("A1")[2] == "0"
+
+
+def test_a_second_correction_under_the_first_id_is_of_the_first_correction(desk: Desk) -> None:
+    desk.working("A1")
+    desk.fill("A1", 90, 110, "f1")
+    desk.correct("A1", "f1", 95, 100, exec_id="k1")
+    sent = desk.correct("A1", "f1", 80, 120, exec_id="k2", cum_qty=80)
+    assert sent == [er("A1", "G", "1", cum=80, avg=120, ExecRefID="k1", LastQty=80, LastPx=120)]
+    assert desk.outcome == ([("correct", "k2", "80", "120", "order:A1")], [])
+
+
+def test_a_second_bust_of_an_execution_is_in_the_ledger_and_changes_and_tells_nothing(desk: Desk) -> None:
+    desk.working("A1")
+    desk.fill("A1", 90, 110, "f1")
+    desk.bust("A1", "f1", exec_id="b1")
+    assert desk.bust("A1", "f1", exec_id="b2", cum_qty=0) == []
+    assert desk.outcome == ([("bust", "b2", "0", "0", "order:A1")], [])
+    assert desk.details[-1] == {"repeated": "f1"}
+    assert desk.state("A1")[2] == "0"
+
+
+def test_a_correction_of_what_was_busted_before_is_not_applied_and_raised(desk: Desk) -> None:
+    desk.working("A1")
+    desk.fill("A1", 90, 110, "f1")
+    desk.bust("A1", "f1", exec_id="b1")
+    assert desk.correct("A1", "f1", 80, 110, exec_id="k1", cum_qty=0) == []
+    assert desk.outcome == ([("correct", "k1", "80", "110", "order:A1")], [("correction_after_bust", "open")])
+    assert desk.items[-1].text == "correction k1 of ExecRefID(19) f1, which was busted: not applied"
+    assert desk.state("A1")[2] == "0"
+
+
+def test_a_bust_of_an_earlier_days_fill_counts_once(desk: Desk) -> None:
+    desk.working("A1", time_in_force="1")
+    desk.fill("A1", 40, 10, "f1")
+    desk.report("A1", "3")
+    desk.tick(days=1)
+    bust = {"ref": "f1", "exec_id": "b1", "trade_date": DAY + timedelta(days=1), "cum_qty": 0}
+    told = [er("A1", "H", "3", TimeInForce="1", ExecRefID="f1", LastQty=0, LastPx=0)]
+    assert (desk.bust("A1", **bust), desk.bust("A1", **bust)) == (told, [])
+    booked = [(fill.kind, fill.trade_date) for fill in desk.fills]
+    assert booked == [("trade", DAY), ("bust", DAY + timedelta(days=1))]
+    assert desk.state("A1")[2] == "0"
+    assert desk.open_items() == []
+
+
+def test_a_fill_under_the_exec_id_of_another_report_is_booked(desk: Desk) -> None:
+    desk.new("A1")
+    desk.report("A1", "0", exec_id="e1")
+    assert desk.fill("A1", 40, exec_id="e1", cum_qty=40) == [fill_er("A1", "1", 40, cum=40)]
+
+
+def test_an_exec_id_used_again_for_the_same_order_on_another_trade_date_is_raised(desk: Desk) -> None:
+    desk.working("A1")
+    desk.fill("A1", 40, exec_id="f1")
+    assert desk.fill("A1", 30, exec_id="f1", trade_date=DAY + timedelta(days=1)) == []
+    assert desk.open_items() == ["exec_id_reused"]
 
 
 @pytest.mark.parametrize("ref", ["f9", ""])
@@ -140,7 +196,7 @@ def test_a_bust_of_an_execution_nobody_knows_is_kept_and_raised(desk: Desk, ref:
     desk.fill("A1", 90, 110, "f1")
     assert desk.bust("A1", ref, exec_id="b1") == []
     assert desk.outcome == ([("bust", "b1", "0", "0", "order:A1")], [("unknown_execution", "open")])
-    assert desk.items[-1].text == f"ExecRefID(19) {ref or 'absent'} names no live execution of this order"
+    assert desk.items[-1].text == f"ExecRefID(19) {ref or 'absent'} names no execution of this order"
     assert desk.state("A1")[2] == "90"
 
 

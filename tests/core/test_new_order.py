@@ -173,10 +173,11 @@ def test_a_malformed_order_is_refused_and_does_not_use_up_its_id(desk: Desk) -> 
 
 
 def test_an_unsupported_message_is_answered_with_a_business_reject(desk: Desk) -> None:
-    assert desk.event(CLIENT, Unsupported("E", "L1")) == [
+    assert desk.event(CLIENT, Unsupported("UX", "L1")) == [
         Sent(CLIENT, "j", {
-            "RefSeqNum": "1", "RefMsgType": "E", "BusinessRejectReason": "3",
-            "Text": "MsgType(35) E is not supported here", "BusinessRejectRefID": "L1",
+            "RefSeqNum": "1", "RefMsgType": "UX", "BusinessRejectReason": "3",
+            "Text": "MsgType(35) UX is not supported here; the rules of engagement name what is",
+            "BusinessRejectRefID": "L1",
         })
     ]  # fmt: skip
 

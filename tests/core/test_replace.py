@@ -213,14 +213,16 @@ def test_a_replace_while_a_cancel_is_pending_answered_cancel_first(desk: Desk) -
     assert desk.report("R1", "5", orig="A1", order_qty=80) == [er("R1", "5", "0", qty=80, OrigClOrdID="A1")]
 
 
-def test_a_replace_accepted_after_the_cancel_is_an_exception_and_changes_nothing(desk: Desk) -> None:
+def test_a_replace_that_its_cancel_overtook_is_told_and_the_order_stays_canceled(desk: Desk) -> None:
     desk.working("A1")
     desk.replace("R1", "A1", 80)
     desk.cancel("C1", "A1")
     desk.report("C1", "4", orig="A1")
-    assert desk.report("R1", "5", orig="A1", order_qty=80) == []
-    assert desk.open_items() == ["not_allowed"]
-    assert desk.state("A1")[:2] == ("canceled", "100")
+    sent = desk.report("R1", "5", orig="A1", order_qty=80)
+    assert sent == [er("R1", "5", "4", qty=80, leaves=0, OrigClOrdID="A1")]
+    assert desk.open_items() == []
+    assert desk.state("A1") == ("canceled", "80", "0", [("R1", "accepted"), ("C1", "accepted")])
+    assert desk.order("A1").finished
 
 
 # -- refused by the gateway -------------------------------------------------------------------------------------

@@ -165,7 +165,7 @@ def test_an_order_id_of_none_is_not_the_brokers_order_id(desk: Desk) -> None:
 @pytest.mark.parametrize(
     ("ends", "then", "life"),
     [
-        ("4", "5", "canceled"), ("4", "C", "canceled"), ("C", "0", "expired"),
+        ("4", "5", "canceled"), ("4", "C", "canceled"), ("C", "5", "expired"),
         ("8", "0", "rejected"), ("8", "4", "rejected"),
     ],
 )  # fmt: skip

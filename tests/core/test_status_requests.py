@@ -61,8 +61,8 @@ def test_a_broker_that_answers_unknown_for_a_live_order_is_an_exception(desk: De
 def test_a_status_request_for_an_unknown_order_is_answered_as_unknown(desk: Desk) -> None:
     sent = desk.status("NOPE")
     text = "ClOrdID(11) NOPE is not an order of yours"
-    nothing = dict.fromkeys(("Account", "OrderQty", "OrdType", "Price"))
-    assert sent == [unbooked("NOPE", "5", text, ExecType="I", ExecID="0", **nothing)]
+    nothing = dict.fromkeys(("Account", "OrdType", "Price"))
+    assert sent == [unbooked("NOPE", "5", text, ExecType="I", ExecID="0", OrderQty="0", **nothing)]
 
 
 def test_a_status_request_for_a_finished_order_is_answered_from_the_ledger(desk: Desk) -> None:

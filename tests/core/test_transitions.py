@@ -32,8 +32,8 @@ susp    .    .    susp work reje susp susp canc work expi done stop susp calc wo
 done    .    .    done work reje done done canc work expi done stop susp calc work
 calc    .    .    calc work reje calc calc canc work expi done stop susp calc work
 canc    .    .    canc canc .    canc canc canc .    .    canc .    .    .    canc
-expi    .    .    .    .    .    expi expi expi .    expi .    .    .    .    expi
-reje    .    .    .    .    reje work reje .    .    .    .    .    .    .    .
+expi    .    .    expi expi .    expi expi expi .    expi .    .    .    .    expi
+reje    .    .    reje .    reje work reje .    .    .    .    .    .    .    .
 unkn    rout unkn pend work reje work work canc work expi done stop susp calc work
 """
 

@@ -225,6 +225,20 @@ def test_exec_trans_type_and_exec_type_of_4_2(trans: str, exec_type_42: str, exe
     assert body == report(exec_type)
 
 
+def test_a_4_2_guarantee_told_as_a_partial_fill_is_no_trade() -> None:
+    stopped = "37=B1|11=C1|17=E1|55=IBM|54=1|20=0|150=1|39=7|38=10000|32=1000|31=50.1|151=10000|6=0"
+    assert exec_type_of(f"{stopped}|14=0") == "7"
+    assert exec_type_of(f"{stopped}|14=1000") == "F"
+    assert exec_type_of(f"{stopped}|14=0", fix42=False) == "1"
+    assert exec_type_of(f"{stopped}|14=0".replace("39=7", "39=1")) == "F"
+
+
+def exec_type_of(fields: str, *, fix42: bool = True) -> str:
+    body = from_broker("8", fields, fix42=fix42)
+    assert isinstance(body, m.ExecutionReport)
+    return body.exec_type
+
+
 def test_a_4_2_report_without_exec_trans_type_is_a_new_one() -> None:
     assert from_broker("8", f"{BASE}|150=2", fix42=True) == report("F")
 

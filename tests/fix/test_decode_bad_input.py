@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from oms.core import messages as m
-from oms.fix.decode import LENGTH_OF, clean, decode, decode_guarded, parse_date, parse_time, split
+from oms.fix.decode import decode, decode_guarded
+from oms.fix.fields import LENGTH_OF, clean, parse_date, parse_time, split
 from tests.fix.test_decode import BASE, DAY, ORDER, from_broker, from_client, pairs, raw
 
 SOH = "\x01"
@@ -84,8 +85,8 @@ def test_a_very_long_number_is_refused_at_once() -> None:
 def test_an_order_without_a_quantity_is_refused() -> None:
     fields = f"11=A1|{ORDER}".replace("38=100|", "")
     assert order(fields).problem == m.Problem("OrderQty(38)", "is missing", "13")
-    words = "an order by cash amount is not taken here"
-    assert order(fields + "|152=5000").problem == m.Problem("OrderQty(38)", words, "13")
+    words = "an order by cash amount is not taken here, state the quantity"
+    assert order(fields + "|152=5000").problem == m.Problem("OrderQty(38)", words, "11")
     assert order(fields + "|38=").problem == m.Problem("OrderQty(38)", "is missing", "13")
 
 

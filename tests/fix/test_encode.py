@@ -175,6 +175,15 @@ def test_a_user_defined_field_passes_whatever_the_dictionary_says() -> None:
     assert encoded("4.4", request("55=IBM|4999=a"))[1] == ("4999",)
 
 
+def test_a_code_that_the_clients_version_does_not_list_is_left_out_of_a_report_by_name() -> None:
+    out = report()._replace(body=pairs("378=6|18=1 2|58=halted"))
+    text, dropped = encoded("4.2", out)
+    assert text.endswith("|20=0|18=1 2|58=halted")
+    assert dropped == ("378",)
+    assert fields("4.4", out)["378"] == "6"
+    assert fields("4.2", out, unknown_reports="pass")["378"] == "6"
+
+
 def test_a_field_that_a_rule_drops_is_dropped_by_name() -> None:
     assert encoded("4.4", request("55=IBM|9001=x|58=hi"), drop=["9001", "58"]) == (
         "35=D|11=C1|55=IBM",

@@ -276,12 +276,14 @@ def test_an_item_opened_and_resolved_in_one_batch_is_resolved(postgres_url: str)
 
     made = batch(1)
     item = Item("X1", NOW, "quantity_mismatch", "warning", "operations", "B", "O1", 1, "40 and 30")
-    done = Item("X1", NOW, "quantity_mismatch", "", "rule", "B", "O1", 1, "", "resolved", "30 agrees", NOW)
-    made.items = [item, done]
+    done = Item("X1", NOW, "quantity_mismatch", "", "", "B", "O1", 1, "", "resolved", "30 agrees", NOW, changes=True)
+    taken = Item("X1", NOW, "quantity_mismatch", "", "ann", "B", "O1", 2, "", "", changes=True)
+    made.items = [item, done, taken]
     writer = Writer(postgres_url)
     writer.connect()
     writer.commit(made)
     writer.close()
     with connect(postgres_url) as connection:
-        kept = connection.execute("SELECT item_id, severity, text, state, resolution FROM exception_items").fetchall()
-    assert kept == [("X1", "warning", "40 and 30", "resolved", "30 agrees")]
+        columns = "item_id, severity, text, state, owner, resolution"
+        kept = connection.execute(f"SELECT {columns} FROM exception_items".encode()).fetchall()
+    assert kept == [("X1", "warning", "40 and 30", "resolved", "ann", "30 agrees")]

@@ -28,6 +28,12 @@ class Ledger:
         self.messages: list[Message] = []
         self.gone = False
         self.reads = 0
+        self.connections = 0
+
+    def connect(self, url: str) -> Ledger:
+        """As the constructor of `oms.ledger.load.Reader`."""
+        self.connections += 1
+        return self
 
     def outgoing(self, session: str, after: int, limit: int) -> list[dict[str, Any]]:
         """As `oms.ledger.load.Reader`."""
@@ -41,7 +47,8 @@ class Ledger:
         ]
 
     def close(self) -> None:
-        """Nothing is open."""
+        """One connection less."""
+        self.connections -= 1
 
 
 class Line:
@@ -75,7 +82,8 @@ class Desk:
         self.ledger, self.line = ledger, Line()
         self.inbox = Inbox(["S"], 1000)
         self.told: list[Heard] = []
-        self.sender = Sender("S", role, self.line.send, self.inbox, "", 0, window, lambda: may_send)
+        why = "" if may_send else "trading is off"
+        self.sender = Sender("S", role, self.line.send, self.inbox, "", 0, window, lambda cl_ord_id: why)
         self.sender.thread.start()
 
     def commit(self, *numbers: int, kind: str = "D", at: datetime | None = None) -> list[Message]:
@@ -124,7 +132,7 @@ def make_desk(monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeDesk]:
 
     def make(role: str = "broker", window: float = 10, may_send: bool = True) -> Desk:
         ledger = Ledger()
-        monkeypatch.setattr(outbox, "Reader", lambda url: ledger)
+        monkeypatch.setattr(outbox, "Reader", ledger.connect)
         made.append(Desk(ledger, role, timedelta(seconds=window), may_send))
         return made[-1]
 
@@ -161,6 +169,19 @@ def test_past_the_limit_the_ledger_is_the_queue_and_nothing_is_lost_or_overtaken
     desk.line.free.set()
     assert desk.hears(59) == sent(*range(1, 60))
     assert desk.line.left == list(range(1, 60))
+
+
+def test_a_session_holds_a_connection_to_the_ledger_only_while_it_catches_up(make_desk: MakeDesk) -> None:
+    """A hundred sessions would else hold a hundred, which is all that a server lets in."""
+    desk = make_desk("client")
+    connections: list[int] = []
+    desk.line.before = lambda seq: connections.append(desk.ledger.connections)
+    desk.commit(1, 2)
+    desk.up()
+    desk.hears(2)
+    desk.commit(3)
+    assert desk.hears(3) == sent(1, 2, 3)
+    assert (connections, desk.ledger.connections) == ([1, 1, 0], 0)
 
 
 def test_messages_for_a_client_that_is_logged_out_wait_in_the_ledger(make_desk: MakeDesk) -> None:

@@ -172,13 +172,13 @@ def test_another_programs_schema_is_refused_with_the_remedy(postgres_url: str, v
 
 
 def test_an_older_schema_is_refused_with_the_remedy(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(database, "SCHEMA_VERSION", "0002")
+    monkeypatch.setattr(database, "SCHEMA_VERSION", "0003")
     made = database.engine(postgres_url)
     with pytest.raises(OperatorError) as refused:
         database.require_schema(made)
     made.dispose()
     assert str(refused.value) == (
-        "the ledger has schema 0001, this program needs 0002; stop the gateway and run: oms db migrate"
+        "the ledger has schema 0002, this program needs 0003; stop the gateway and run: oms db migrate"
     )
 
 

@@ -13,6 +13,7 @@ import structlog
 
 from oms.config.settings import Log
 from oms.core.effects import Item
+from oms.core.families import not_supported
 from oms.errors import OperatorError
 from oms.ops import log as module
 from oms.ops.log import EventLog, Throttle, configure
@@ -97,7 +98,7 @@ def test_a_reject_says_who_refused_by_which_rule_and_names_session_cl_ord_id_and
     commit(desk)
     text = "max_order_qty: OrderQty(38) 30000 exceeds 20000 (limits for client=CLIENT1, account=FUND1, symbol=AAPL)"
     report_8 = {"message": "ExecutionReport(8)", "session": "CLIENT1"}
-    unsupported = {"message": "BusinessMessageReject(j)", "text": "MsgType(35) AE is not supported here"}
+    unsupported = {"message": "BusinessMessageReject(j)", "text": not_supported("AE")}
     assert lines.new()[2:] == [
         line(
             "info", "rejected", **report_8, by="gateway", reason="max_order_qty", text=text,

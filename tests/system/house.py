@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import psycopg
+import quickfix as fix
 from psycopg.rows import dict_row
 
 from oms.app import Gateway
@@ -90,6 +91,16 @@ def in_parallel(actions: Sequence[Callable[[], object]]) -> None:
         raise failures[0]
 
 
+class _ByTarget:
+    """Sends as programs in general do: by the session's id, which asks no session whether it is logged on."""
+
+    def __init__(self, session_id: Any) -> None:
+        self._session_id = session_id
+
+    def send(self, message: Any) -> bool:
+        return bool(fix.Session.sendToTarget(message, self._session_id))
+
+
 class House:
     """See the module head."""
 
@@ -103,11 +114,13 @@ class House:
         routes: str = "",
         dialect: Mapping[str, str] | None = None,
         session_keys: Mapping[str, str] | None = None,
+        dialects: Mapping[str, str] | None = None,
         toml: str = "",
         trading: str = "on",
     ) -> None:
         self.directory, self.url = directory, url
         self.clients, self.brokers = dict(clients), dict(brokers)
+        self.dialects = dict(dialects or {})  # by session, where it is not the standard one of its version
         self.comp_id = f"OMS{next(_numbers)}"
         ports = free_ports(1 + len(brokers))
         self.client_port = ports[0]
@@ -164,7 +177,7 @@ class House:
             lines.append(f"ConnectionType=initiator\nSocketConnectHost=127.0.0.1\nSocketConnectPort={port}")
         if version == "5.0SP2":
             lines.append("DefaultApplVerID=FIX.5.0SP2")
-        lines.append(f"OmsDialect={DIALECT_OF[version]}\n{more}")
+        lines.append(f"OmsDialect={self.dialects.get(name, DIALECT_OF[version])}\n{more}")
         return "\n".join(lines) + "\n"
 
     @property
@@ -261,15 +274,19 @@ class House:
         return ours == theirs[::-1]
 
     def send_away(self, name: str, text: str) -> None:
-        """A counterparty sends while it is logged out: its engine keeps the message for the next logon."""
+        """A counterparty sends while it is logged out: its engine keeps the message for the next logon.
+
+        Our engine would refuse that; so the message goes the way by which other programs send.
+        """
         peer = self.peer(name)
         handle = peer.engine.sessions[name]
         assert not handle.logged_on
-        handle.logged_on = True
+        native = handle.engine_session
+        handle.logged_on, handle.engine_session = True, _ByTarget(handle.native_id)
         try:
             peer.send(text)
         finally:
-            handle.logged_on = False
+            handle.logged_on, handle.engine_session = False, native
 
     def close(self) -> None:
         """Stop everything, whatever its state."""

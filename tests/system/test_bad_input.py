@@ -176,11 +176,17 @@ def test_a_message_type_the_gateway_does_not_process_is_answered_with_a_business
 ) -> None:
     number = raw.next_number
     raw.send("35=R|131=Q1|146=1|55=AAPL")
-    text = "MsgType(35) R is not supported here"
-    assert fields(raw.expect("j")) == [(45, str(number)), (58, text), (372, "R"), (380, "3")]
+    text = (
+        "MsgType(35) R is not supported here: QuoteRequest, quotes and indications are not taken; send an order as"
+        " NewOrderSingle(D)"
+    )
+    assert fields(raw.expect("j")) == [(45, str(number)), (58, text), (372, "R"), (379, "Q1"), (380, "3")]
     number = raw.next_number
     raw.send("35=8|37=1|17=2|150=0|39=0|55=AAPL|54=1|151=1|14=0|6=0")  # a client does not report
-    text = "MsgType(35) 8 is not supported here"
+    text = (
+        "MsgType(35) 8 is not supported here: ExecutionReport, reports on orders are not taken; they come from"
+        " brokers, on a broker session"
+    )
     assert fields(raw.expect("j")) == [(45, str(number)), (58, text), (372, "8"), (380, "3")]
     desk.still_trades(raw)
 

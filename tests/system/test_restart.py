@@ -8,6 +8,8 @@ from collections.abc import Callable
 import pytest
 
 from oms import outbox
+from oms.ledger.database import engine as ledger_engine
+from oms.ledger.replay import verify_tables
 from oms.sim.wire import Message
 from tests.system.house import House, until
 from tests.system.words import cancel, cancel_reject, new_order, replace, report, shape, status
@@ -329,3 +331,33 @@ def test_with_trading_off_a_start_sends_no_order_and_a_resend_offers_none(make_h
     client.send(cancel("A3", "A1"))
     broker.expect("F")
     broker.expect_nothing("D")
+
+
+def test_a_bust_that_came_before_a_stop_is_applied_to_its_fill_that_comes_after_the_start(
+    make_house: MakeHouse,
+) -> None:
+    house = opened(make_house)
+    asked = working(house, "K1")
+    broker = house.peer("BROKER1")
+    broker.send(report(broker, asked, "F", "KX2", cum=70, last=(30, "150"), avg="150"))
+    house.peer("CLIENT1").expect("8", ClOrdID="K1", ExecType="F")
+    broker.send(report(broker, asked, "H", "KX3", cum=30, last=(40, "150"), ref="KX1", ord_status="1"))
+    house.until("SELECT FROM exception_items WHERE kind = 'unknown_execution' AND state = 'open'")
+    house.stop()
+    house.start()
+    client, broker = house.up("CLIENT1", "BROKER1")
+    broker.send(report(broker, asked, "F", "KX1", cum=40, last=(40, "150"), avg="150"))
+    assert [shape(client.expect("8")) for _ in range(2)] == [
+        ("8", "K1", "F", "1", "40", "30", "70"),
+        ("8", "K1", "H", "1", "40", "70", "30"),
+    ]
+    (order,) = house.rows("SELECT cum_qty, leaves_qty, ord_status FROM client_orders")
+    assert tuple(order.values()) == (30, 70, "1")
+    items = house.rows("SELECT kind, state FROM exception_items ORDER BY seq")
+    assert [tuple(row.values()) for row in items] == [
+        ("quantity_mismatch", "resolved"),
+        ("unknown_execution", "resolved"),
+    ]
+    told = {message[17] for message in client.received if message.get(11) == "K1" and message.get(150) in "FH"}
+    assert told == {row["client_exec_id"] for row in house.rows("SELECT client_exec_id FROM fills")}
+    assert verify_tables(ledger_engine(house.url)).differences == []

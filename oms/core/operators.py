@@ -1,0 +1,76 @@
+"""What operators command: journaled like any message, with who and why, and applied by the core.
+
+`exceptions.take`, `exceptions.note`, `exceptions.resolve`: about one exception item. The history of an item is the
+operators' rows of the journal that name it, which nobody can change. The edge has checked that the item is open; an
+order that still has it in memory lets go of it here.
+`kill.engage`, `kill.release`: new orders in scope are stopped by the judge and by the barrier before the outbox, both
+before this is called; what is done here is to cancel the live orders in scope, each once.
+"""
+
+from __future__ import annotations
+
+from oms.core import mass
+from oms.core.effects import Item
+from oms.core.kill import Kill, scope_of
+from oms.core.messages import Command, Event
+from oms.core.replies import Context
+
+EXCEPTION_VERBS = ("exceptions.take", "exceptions.note", "exceptions.resolve")
+KILL_VERBS = ("kill.engage", "kill.release")
+
+
+def command(ctx: Context, seq: int, event: Event, msg: Command) -> None:
+    """Apply one command."""
+    args = dict(msg.args)
+    if msg.verb == "kill.engage":
+        _kill(ctx, seq, event, msg.operator, args)
+    elif msg.verb in EXCEPTION_VERBS:
+        _item(ctx, seq, event, msg, args)
+    ctx.fx.answer = {"journal_seq": seq} | ctx.fx.detail.get("answer", {})
+
+
+def _kill(ctx: Context, seq: int, event: Event, operator: str, args: dict[str, str]) -> None:
+    """Cancel what lives in scope. `args`: kill_id, text, the parts of the scope, cancel=N to leave orders alone."""
+    kill = Kill(args["kill_id"], scope_of(args), operator, args["text"])
+    orders = [order for order in ctx.book.orders.values() if order.leaves_qty and order.child is not None]
+    in_scope = sorted((order for order in orders if kill.covers_order(order)), key=lambda order: order.order_id)
+    if args.get("cancel") != "N":
+        for order in in_scope:
+            if not any(request.kind == "F" for request in order.pending_requests):
+                mass.cancel_one(ctx, seq, event, order, kill.kill_id)  # also where a mass cancel is unanswered
+    ctx.fx.order_id = None  # it is about all of them
+    ctx.fx.detail["answer"] = {"kill_id": kill.kill_id, "orders": [order.order_id for order in in_scope]}
+
+
+def _item(ctx: Context, seq: int, event: Event, msg: Command, args: dict[str, str]) -> None:
+    """`args`: item_id, kind, order_id, text."""
+    item_id = args["item_id"]
+    ctx.fx.order_id = args.get("order_id") or None
+    if msg.verb == "exceptions.take":
+        _change(ctx, event, seq, item_id, args, owner=msg.operator)
+    elif msg.verb == "exceptions.resolve":
+        order = ctx.book.orders.get(args.get("order_id", ""))
+        if order is not None and order.open_items.get(args["kind"]) == item_id:
+            del order.open_items[args["kind"]]
+        _change(ctx, event, seq, item_id, args, resolution=f"{msg.operator}: {args['text']}")
+
+
+def _change(
+    ctx: Context, event: Event, seq: int, item_id: str, args: dict[str, str], *, owner: str = "", resolution: str = ""
+) -> None:
+    """A row that changes an item: its new owner, or how it was resolved."""
+    ctx.fx.items[f"{item_id}/{seq}"] = Item(
+        item_id,
+        event.received_at,
+        args["kind"],
+        "",
+        owner,
+        event.session,
+        args.get("order_id") or None,
+        seq,
+        "",
+        "resolved" if resolution else "",
+        resolution or None,
+        event.received_at if resolution else None,
+        changes=True,
+    )
