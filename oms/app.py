@@ -23,6 +23,7 @@ from oms.core import terms as core_terms
 from oms.core.book import Book
 from oms.core.core import Core
 from oms.core.judge import LiveJudge
+from oms.core.seen import KEEP
 from oms.errors import JournalFailure, OmsError, OperatorError
 from oms.fix.encode import Encoder, allowed_tags, incoming_rules, refusals
 from oms.fix.endpoint import Endpoint
@@ -158,7 +159,8 @@ class Gateway:
     def _make(self) -> None:
         """What decides, then what speaks, then what is in between."""
         config = self._config
-        self._book = Book()
+        # Ids that leave memory must be committed: more are kept than all batches under way can bring.
+        self._book = Book(ledger=self._reader, keep_ids=max(KEEP, 5 * config.inbox.max_batch))
         today = self._today()
         with database_errors(self._url):
             self._recovered = startup.recover(config, self._reader, self._book, today, self._empty_stores)
@@ -216,6 +218,7 @@ class Gateway:
             self._metrics.committed,
             lambda: revive_database(config),
         )
+        self._book.ledger = self._committer  # which waits for a ledger that is gone
         self._flow = Flow(
             self._inbox,
             self._core,

@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from datetime import datetime
+from datetime import date, datetime
 from typing import TypeVar
 
 import structlog
@@ -98,11 +98,19 @@ class Committer:
             return "", ""
         return found[0]["msg_type"], cl_ord_id_of(bytes(found[0]["raw"]).decode("utf-8", "surrogateescape"))
 
-    def _read(self, ask: Callable[[], T]) -> T:
-        """An answer of the ledger, after everything under way is committed; waits for a ledger that is gone."""
+    def client_key_used(self, client: str, day: date, cl_ord_id: str) -> bool:
+        """Whether a client used this ClOrdID(11) on this trading day; asked of ids committed long ago."""
+        return self._read(lambda: self._reader.client_key_used(client, day, cl_ord_id), settled=False)
+
+    def fill_key_used(self, broker: str, day: date, exec_id: str) -> bool:
+        """Whether a fill with this ExecID(17) and trade date is booked; asked of ids committed long ago."""
+        return self._read(lambda: self._reader.fill_key_used(broker, day, exec_id), settled=False)
+
+    def _read(self, ask: Callable[[], T], *, settled: bool = True) -> T:
+        """An answer of the ledger; `settled`: after everything under way is committed. Waits for one that is gone."""
         while True:
             with self._queue.all_tasks_done:  # as Queue.join, but for a committer that has died
-                while self._queue.unfinished_tasks and self._dead is None:
+                while settled and self._queue.unfinished_tasks and self._dead is None:
                     self._queue.all_tasks_done.wait(_LOOK_SECONDS)
             self._raise_if_dead()
             try:

@@ -1,7 +1,8 @@
 """What the core remembers: live orders under all their ids, today's duplicate keys, sessions, the next number.
 
-Invariant (I11): finished orders leave through `evict`; what stays of them are the day's ClOrdID(11) and ExecID(17)
-keys. An id that is not found here may still be in the ledger: the flow looks before the core decides.
+Invariant (I11): finished orders leave through `evict`; what stays of them are two bytes for each ClOrdID(11) and
+ExecID(17) of the day (`oms.core.seen`). An order that is not found here may still be in the ledger: the flow looks
+before the core decides.
 Owned by the core thread.
 """
 
@@ -10,8 +11,11 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 from datetime import date
+from functools import partial
+from typing import Protocol
 
 from oms.core.order import Child, Order, Request, is_for_replace, request_id_of
+from oms.core.seen import KEEP, Seen
 
 _DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
@@ -52,21 +56,33 @@ class SessionState:
     changed_at: object = None
 
 
+class UsedIds(Protocol):
+    """The ledger's word on ids that memory has only a trace of. All of them are committed."""
+
+    def client_key_used(self, client: str, day: date, cl_ord_id: str) -> bool:
+        """Whether a client used this ClOrdID(11) on this trading day."""
+
+    def fill_key_used(self, broker: str, day: date, exec_id: str) -> bool:
+        """Whether a fill with this ExecID(17) and trade date is booked."""
+
+
 @dataclass(slots=True)
 class Book:
-    """Orders and keys in memory."""
+    """Orders and keys in memory. With `ledger`, which is asked in doubt, old keys leave memory."""
 
     next_seq: int = 1
     orders: dict[str, Order] = field(default_factory=dict)
     by_client_id: dict[tuple[str, str], Order] = field(default_factory=dict)
     by_broker_id: dict[str, tuple[Order, Child]] = field(default_factory=dict)
     by_broker_order_id: dict[tuple[str, str], tuple[Order, Child]] = field(default_factory=dict)
-    client_keys: dict[str, set[str]] = field(default_factory=dict)
+    client_keys: dict[str, Seen] = field(default_factory=dict)
     client_keys_day: dict[str, date] = field(default_factory=dict)
-    fill_keys: dict[tuple[str, date], set[str]] = field(default_factory=dict)
+    fill_keys: dict[tuple[str, date], Seen] = field(default_factory=dict)
     sessions: dict[str, SessionState] = field(default_factory=dict)
     finished: deque[str] = field(default_factory=deque)
     mass_cancels: dict[str, MassCancel] = field(default_factory=dict)  # not answered, by ClOrdID(11) to the broker
+    ledger: UsedIds | None = None
+    keep_ids: int = KEEP
 
     def take_seq(self) -> int:
         """The next number of the journal; ids are made from it."""
@@ -78,6 +94,12 @@ class Book:
         """Whether a session is logged on, as far as its last event told."""
         state = self.sessions.get(session)
         return state is not None and state.logged_on
+
+    def _client_key_used(self, session: str, day: date, cl_ord_id: str) -> bool:
+        return self.ledger is not None and self.ledger.client_key_used(session, day, cl_ord_id)
+
+    def _fill_key_used(self, broker: str, day: date, exec_id: str) -> bool:
+        return self.ledger is not None and self.ledger.fill_key_used(broker, day, exec_id)
 
     # -- ClOrdIDs of clients, unique per session and trading day ------------------------------------------
 
@@ -97,24 +119,30 @@ class Book:
     def _roll(self, session: str, day: date) -> None:
         if self.client_keys_day.get(session) != day:
             self.client_keys_day[session] = day
-            self.client_keys[session] = set()
+            ask = None if self.ledger is None else partial(self._client_key_used, session, day)
+            self.client_keys[session] = Seen(ask, self.keep_ids)
 
     # -- ExecIDs of fills, unique per broker and trade date (I3) ------------------------------------------
 
     def fill_key_seen(self, broker: str, day: date, exec_id: str) -> bool:
         """Whether this fill is in the ledger."""
         keys = self.fill_keys.get((broker, day))
-        return keys is not None and exec_id in keys
+        if keys is None:  # of a day long ago, or without fills until now
+            return self._fill_key_used(broker, day, exec_id)
+        return exec_id in keys
 
     def note_fill_key(self, broker: str, day: date, exec_id: str) -> None:
         """A fill goes into the ledger."""
         keys = self.fill_keys.get((broker, day))
         if keys is None:
+            ask = None if self.ledger is None else partial(self._fill_key_used, broker, day)
             self._forget_old_fill_days(broker)
-            keys = self.fill_keys[broker, day] = set()
+            keys = self.fill_keys[broker, day] = Seen(ask, self.keep_ids)
         keys.add(exec_id)
 
     def _forget_old_fill_days(self, broker: str, keep: int = 5) -> None:
+        if self.ledger is None:
+            return
         days = sorted(day for name, day in self.fill_keys if name == broker)
         for day in days[: max(len(days) - keep + 1, 0)]:
             del self.fill_keys[broker, day]

@@ -87,12 +87,12 @@ class SessionHandle:
 
 
 def msg_seq_num(raw: str) -> int:
-    """MsgSeqNum(34) of a raw message, 0 where it has none that is a number."""
+    """MsgSeqNum(34) of a raw message, 0 where it has none that is a number which the ledger can hold."""
     start = raw.find("\x0134=")
     if start < 0:
         return 0
     text = raw[start + 4 : raw.find(SOH, start + 4)]
-    return int(text) if text.isdigit() else 0
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else 0
 
 
 def msg_type(raw: str) -> str:

@@ -192,6 +192,21 @@ class Reader:
         ):
             book.note_fill_key(row["broker"], row["trade_date"], row["exec_id"])
 
+    def client_key_used(self, client: str, day: date, cl_ord_id: str) -> bool:
+        """Whether a client used this ClOrdID(11) on this trading day, as far as it is committed."""
+        return bool(
+            self.rows(
+                "SELECT 1 FROM client_orders WHERE client = %s AND trade_date = %s AND original_cl_ord_id = %s"
+                " UNION ALL SELECT 1 FROM requests WHERE client = %s AND trade_date = %s AND cl_ord_id = %s LIMIT 1",
+                *(client, day, cl_ord_id) * 2,
+            )
+        )
+
+    def fill_key_used(self, broker: str, day: date, exec_id: str) -> bool:
+        """Whether a fill with this ExecID(17) and trade date is booked, as far as it is committed."""
+        query = "SELECT 1 FROM fills WHERE broker = %s AND trade_date = %s AND exec_id = %s"
+        return bool(self.rows(query, broker, day, exec_id))
+
     # -- what went out -------------------------------------------------------------------------------------
 
     def outgoing(self, session: str, after: int, limit: int) -> Rows:

@@ -23,8 +23,9 @@ def restart(driver: Driver) -> None:
     """Give the driver's core a book made from rows; it must be equal to the one it had."""
     before = driver.book
     book = Book(next_seq=before.next_seq, sessions={name: copy(one) for name, one in before.sessions.items()})
-    book.client_keys = {name: set(keys) for name, keys in before.client_keys.items()}
-    book.client_keys_day = dict(before.client_keys_day)
+    for name, keys in before.client_keys.items():
+        for key in keys:
+            book.note_client_key(name, before.client_keys_day[name], key)
     for fill in driver.fills:
         book.note_fill_key(fill.broker, fill.trade_date, fill.exec_id)
     for order in before.orders.values():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, timedelta
 
 import pytest
 
@@ -81,14 +81,57 @@ def test_an_order_that_comes_back_is_found_under_all_its_ids() -> None:
     assert (desk.book.by_client_id, desk.book.by_broker_id, desk.book.by_broker_order_id) == before
 
 
-def test_fill_keys_of_old_trade_dates_are_forgotten() -> None:
-    book = Book()
+class Ledger:
+    """What is committed, and how often it was asked."""
+
+    def __init__(self) -> None:
+        self.used: set[tuple[str, date, str]] = set()
+        self.asked = 0
+
+    def client_key_used(self, client: str, day: date, cl_ord_id: str) -> bool:
+        self.asked += 1
+        return (client, day, cl_ord_id) in self.used
+
+    fill_key_used = client_key_used
+
+
+def test_fill_keys_of_old_trade_dates_leave_memory_and_the_ledger_answers_for_them() -> None:
+    ledger = Ledger()
+    book = Book(ledger=ledger)
     for number in range(20):
         book.note_fill_key(BROKER, DAY + timedelta(days=number), "f1")
-        book.note_fill_key(BROKER, DAY + timedelta(days=number), "f2")
+        ledger.used.add((BROKER, DAY + timedelta(days=number), "f1"))
     assert len(book.fill_keys) == 5
     assert book.fill_key_seen(BROKER, DAY + timedelta(days=19), "f1")
-    assert not book.fill_key_seen(BROKER, DAY, "f1")
+    assert ledger.asked == 0
+    assert book.fill_key_seen(BROKER, DAY, "f1")
+    assert not book.fill_key_seen(BROKER, DAY, "f2")
+    assert ledger.asked == 2
+
+
+def test_without_a_ledger_to_ask_no_key_is_forgotten() -> None:
+    book = Book(keep_ids=10)
+    for number in range(100):
+        book.note_client_key(CLIENT, DAY, f"A{number}")
+        book.note_fill_key(BROKER, DAY + timedelta(days=number), "f1")
+    assert all(book.client_key_seen(CLIENT, DAY, f"A{number}") for number in range(100))
+    assert all(book.fill_key_seen(BROKER, DAY + timedelta(days=number), "f1") for number in range(100))
+
+
+def test_ids_of_the_day_that_left_memory_are_still_known_and_new_ones_hardly_ever_cost_a_question() -> None:
+    ledger = Ledger()
+    book = Book(ledger=ledger, keep_ids=100)
+    used = [f"A{number}" for number in range(60_000)]
+    for cl_ord_id in used:
+        assert not book.client_key_seen(CLIENT, DAY, cl_ord_id)
+        book.note_client_key(CLIENT, DAY, cl_ord_id)
+        ledger.used.add((CLIENT, DAY, cl_ord_id))
+    asked_about_new_ones, ledger.asked = ledger.asked, 0
+    assert all(book.client_key_seen(CLIENT, DAY, cl_ord_id) for cl_ord_id in used)
+    assert ledger.asked >= len(used) - 200  # those that are not kept as they are
+    assert asked_about_new_ones < 200
+    assert len(list(book.client_keys[CLIENT])) <= 200
+    assert len(book.client_keys[CLIENT]) == 60_000
 
 
 def test_cl_ord_ids_of_yesterday_are_forgotten() -> None:
@@ -97,7 +140,7 @@ def test_cl_ord_ids_of_yesterday_are_forgotten() -> None:
     assert book.client_key_seen(CLIENT, DAY, "A1")
     assert not book.client_key_seen("CLIENT2", DAY, "A1")
     assert not book.client_key_seen(CLIENT, DAY + timedelta(days=1), "A1")
-    assert book.client_keys[CLIENT] == set()
+    assert len(book.client_keys[CLIENT]) == 0
 
 
 # -- what must be looked for in the ledger ----------------------------------------------------------------------
