@@ -58,6 +58,8 @@ def core_terms_of(config: Config) -> core_terms.Terms:
             dialect.status_requests,
             allowed,
             mass_cancel=dialect.mass_cancel,
+            acknowledge_seconds=dialect.acknowledge_seconds,
+            answer_seconds=dialect.answer_seconds,
             cancel_new=dialect.replace == "cancel_new",
             refuses=refusals(spec),
         )

@@ -21,6 +21,7 @@ from pydantic_core import to_json
 
 from oms import inbox as box
 from oms.core import messages as m
+from oms.core.ageing import Ageing
 from oms.core.book import SessionState
 from oms.core.core import Core, Wanted
 from oms.core.effects import Effects
@@ -29,7 +30,7 @@ from oms.fix.decode import clean, decode_guarded
 from oms.fix.encode import Encoder
 from oms.fix.engine import msg_seq_num, msg_type
 from oms.fix.rules import Rules, noted
-from oms.inbox import Heard, Inbox
+from oms.inbox import Heard, Inbox, now_us
 from oms.ledger import rows
 from oms.ledger.batch import Batch, Position, Send
 from oms.ledger.chain import JournalRow
@@ -38,6 +39,7 @@ from oms.outbox import Message
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FINISHED_KEPT = 5000  # more than the batches under way can hold, so only committed orders leave memory
+_LOOK_EVERY = timedelta(seconds=1)
 _SENDS_WAIT = timedelta(milliseconds=100)
 
 
@@ -108,6 +110,8 @@ class Flow:
         self._sends_since: datetime | None = None
         self._out_positions: dict[str, tuple[int, int]] = {}
         self._dirty: set[str] = set()
+        self._ageing = Ageing(core.book, core.brokers)
+        self._next_look = _EPOCH
 
     def set_out_position(self, session: str, seq: int, number: int) -> None:
         """How far the outbox had settled a session before this start."""
@@ -122,7 +126,15 @@ class Flow:
             reached("received")
         self.process(heard)
         self._core.book.evict(_FINISHED_KEPT)
+        self._look_for_overdue()
         return len(heard)
+
+    def _look_for_overdue(self) -> None:
+        now = datetime.now(UTC)
+        if now >= self._next_look:
+            self._next_look = now + _LOOK_EVERY
+            for found in self._ageing.look(now):
+                self._inbox.tell(Heard(box.OVERDUE, "", "", tuple(found), now_us()))
 
     def begin(self, first: JournalRow, settled: list[Send], never_left: list[Heard]) -> None:
         """The first batch of a run: the configuration, and what recovery found of messages sent or not."""
@@ -225,6 +237,8 @@ class Flow:
             return m.NotSent(*values), "feedback", {"matter": values}, 0
         if heard.kind == box.RESEND_DECLINED:
             return m.ResendDeclined(*values), "feedback", {"matter": values}, 0
+        if heard.kind == box.OVERDUE:
+            return m.Overdue(*values), "feedback", {"matter": values}, 0
         number = msg_seq_num(heard.raw)
         if heard.kind == box.FAILED:
             text = f"the gateway could not read this message: {values[0]}"

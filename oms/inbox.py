@@ -16,7 +16,8 @@ from collections import deque
 from typing import NamedTuple
 
 IN, UP, DOWN, REFUSED, FAILED = "in", "up", "down", "refused", "failed"
-SENT, NOT_SENT, RESEND_DECLINED, COMMAND = "sent", "not_sent", "resend_declined", "command"
+SENT, NOT_SENT, RESEND_DECLINED = "sent", "not_sent", "resend_declined"
+OVERDUE, COMMAND = "overdue", "command"
 
 
 class Heard(NamedTuple):

@@ -128,6 +128,23 @@ class Dialect(Section):
         ge=0,
         le=86400,
     )
+    acknowledge_seconds: StrictInt = key(
+        10,
+        "How long an order may wait for the broker's first answer, in seconds, before it is raised as an exception"
+        " item and asked for; 0: for ever.",
+        expects="a whole number from 0 to 86400",
+        example="10",
+        ge=0,
+        le=86400,
+    )
+    answer_seconds: StrictInt = key(
+        10,
+        "The same for a cancel or replace.",
+        expects="a whole number from 0 to 86400",
+        example="10",
+        ge=0,
+        le=86400,
+    )
     replace: Literal["request", "cancel_new"] = key(
         "request",
         "How an order is changed there: by an OrderCancelReplaceRequest(G), or, where a broker has none, by an "

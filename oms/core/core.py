@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from oms.core import broker_side, client_side, mass, operators, session_side
+from oms.core import ageing, broker_side, client_side, mass, operators, session_side
 from oms.core import messages as m
 from oms.core.book import Book
 from oms.core.effects import Effects
@@ -39,6 +39,7 @@ HANDLERS: dict[type, Handler] = {
     m.Refused: session_side.refused,
     m.NotSent: session_side.not_sent,
     m.ResendDeclined: session_side.resend_declined,
+    m.Overdue: ageing.overdue,
     m.Command: operators.command,
 }
 
@@ -57,6 +58,7 @@ class Core:
 
     def __init__(self, book: Book, judge: Judge, brokers: dict[str, BrokerFacts]) -> None:
         self.book = book
+        self.brokers = brokers
         self._context = Context(book, judge, brokers, Effects())
 
     def new_batch(self) -> Effects:
@@ -68,6 +70,9 @@ class Core:
         """Apply one event; its effects are added to the batch begun last."""
         self._context.fx.begin()
         HANDLERS[type(event.body)](self._context, seq, event, event.body)
+        order = self.book.orders.get(self._context.fx.order_id or "")
+        if order is not None and order.open_items:
+            ageing.settle(self._context, seq, event, order)
 
     def missing(self, event: m.Event) -> Wanted | None:
         """The id to look for in the ledger before this event is applied, None if memory has all it needs."""

@@ -207,6 +207,15 @@ class ResendDeclined(NamedTuple):
     cl_ord_id: str
 
 
+class Overdue(NamedTuple):
+    """Something that a broker has not answered for so many seconds: an order, or a request about it."""
+
+    kind: str
+    order_id: str
+    cl_ord_id: str
+    seconds: int
+
+
 class Command(NamedTuple):
     """What an operator commands; `args` as (name, value)."""
 
@@ -233,6 +242,7 @@ Body = (
     | Refused
     | NotSent
     | ResendDeclined
+    | Overdue
     | Command
 )
 

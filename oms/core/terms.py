@@ -73,6 +73,8 @@ class BrokerFacts(NamedTuple):
     status_requests: bool
     allowed: Mapping[str, frozenset[str]] = {}
     mass_cancel: bool = False  # takes OrderMassCancelRequest(q)
+    acknowledge_seconds: int = 0  # until an order without any answer is raised; 0: never
+    answer_seconds: int = 0  # the same of a cancel or replace
     cancel_new: bool = False
     refuses: Callable[[str, Pairs], str] | None = None
 

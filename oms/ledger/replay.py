@@ -116,6 +116,7 @@ class Replay:
             "SessionDown": m.SessionDown,
             "NotSent": m.NotSent,
             "ResendDeclined": m.ResendDeclined,
+            "Overdue": m.Overdue,
             "Refused": m.Refused,
             "Unreadable": lambda words: m.Unreadable("", "", words),
         }

@@ -32,6 +32,7 @@ from oms.ledger.texts import ITEM_CHANGES, TABLES, batch_texts
 # After a failover the server may be a standby for a while, which is the same to us.
 CONNECTION_LOST = (psycopg.OperationalError, psycopg.InterfaceError, psycopg.errors.ReadOnlySqlTransaction)
 
+_LOCK_WAIT = "1s"
 _DIALECT = postgresql.dialect()
 _JOURNAL_COLUMNS = JournalRow._fields
 
@@ -149,12 +150,15 @@ class Writer:
         connection = gateway_connection(self._url, autocommit=True, application_name="oms writer")
         for setting in _SETTINGS:
             connection.execute(f"SET {setting}".encode())
-        locked = connection.execute("SELECT pg_try_advisory_lock(%s)", (GATEWAY_LOCK,)).fetchone()
-        if not locked or not locked[0]:
+        try:  # a connection that has just ended, our own before a cut or that of a gateway killed, holds it a moment
+            connection.execute(f"SET lock_timeout = '{_LOCK_WAIT}'".encode())
+            connection.execute("SELECT pg_advisory_lock(%s)", (GATEWAY_LOCK,))
+            connection.execute("SET lock_timeout = 0")
+        except psycopg.errors.LockNotAvailable as error:
             connection.close()
             raise OperatorError(
                 "another gateway is running on this ledger; stop it first (`oms sessions list` shows its sessions)"
-            )
+            ) from error
         # Prepared and run through libpq itself: one call per commit, without a look at the statement's text.
         prepared = connection.pgconn.prepare(_NAME, self._statement)
         _require_ok(connection.pgconn, prepared)

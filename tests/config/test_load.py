@@ -148,6 +148,8 @@ def test_without_its_own_fix_specs_a_desk_has_the_standard_dialects(desk: Desk) 
         "max_cl_ord_id_length": 20,
         "resend_window_seconds": 10,
         "mass_cancel": False,
+        "acknowledge_seconds": 10,
+        "answer_seconds": 10,
         "replace": "request",
         "tags": {"set": {}, "drop": frozenset(), "unknown": "reject", "unknown_reports": "drop"},
         "translate": (),
