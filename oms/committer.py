@@ -82,11 +82,14 @@ class Committer:
         return self._room.wait(seconds)
 
     def find(self, wanted: Wanted) -> list[Order]:
-        """Orders by an id that memory does not know, after everything under way is committed."""
+        """Orders by an id that memory does not know.
+
+        What is under way is not waited for: an order leaves memory long after its last change was committed.
+        """
         if wanted.kind == "client":
-            return self._read(lambda: self._reader.order_by_client_id(wanted.session, wanted.ids))
+            return self._read(lambda: self._reader.order_by_client_id(wanted.session, wanted.ids), settled=False)
         ids, order_id = wanted.ids, wanted.broker_order_id
-        return self._read(lambda: self._reader.order_by_broker_id(wanted.session, ids, order_id))
+        return self._read(lambda: self._reader.order_by_broker_id(wanted.session, ids, order_id), settled=False)
 
     def sent_cl_ord_id(self, session: str, number: int) -> tuple[str, str]:
         """MsgType(35) and ClOrdID(11) of what was sent to a session under a MsgSeqNum(34)."""
@@ -99,12 +102,12 @@ class Committer:
         return found[0]["msg_type"], cl_ord_id_of(bytes(found[0]["raw"]).decode("utf-8", "surrogateescape"))
 
     def client_key_used(self, client: str, day: date, cl_ord_id: str) -> bool:
-        """Whether a client used this ClOrdID(11) on this trading day; asked of ids committed long ago."""
-        return self._read(lambda: self._reader.client_key_used(client, day, cl_ord_id), settled=False)
+        """Whether a client used this ClOrdID(11) on this trading day."""
+        return self._read(lambda: self._reader.client_key_used(client, day, cl_ord_id))
 
     def fill_key_used(self, broker: str, day: date, exec_id: str) -> bool:
-        """Whether a fill with this ExecID(17) and trade date is booked; asked of ids committed long ago."""
-        return self._read(lambda: self._reader.fill_key_used(broker, day, exec_id), settled=False)
+        """Whether a fill with this ExecID(17) and trade date is booked."""
+        return self._read(lambda: self._reader.fill_key_used(broker, day, exec_id))
 
     def _read(self, ask: Callable[[], T], *, settled: bool = True) -> T:
         """An answer of the ledger; `settled`: after everything under way is committed. Waits for one that is gone."""

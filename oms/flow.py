@@ -38,7 +38,7 @@ from oms.ledger.texts import batch_texts
 from oms.outbox import Message
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_FINISHED_KEPT = 5000  # more than the batches under way can hold, so only committed orders leave memory
+_FINISHED_KEPT = 5000  # at least; more than the batches under way can hold, so only committed orders leave memory
 _LOOK_EVERY = timedelta(seconds=1)
 _SENDS_WAIT = timedelta(milliseconds=100)
 
@@ -63,7 +63,7 @@ class Ledger(Protocol):
         """Wait until `put` would not block; False if it still would."""
 
     def find(self, wanted: Wanted) -> list[Any]:
-        """Orders by an id that memory does not know. Waits for batches under way first."""
+        """Orders by an id that memory does not know: all that left memory are committed."""
 
     def sent_cl_ord_id(self, session: str, number: int) -> tuple[str, str]:
         """MsgType(35) and ClOrdID(11) of what was sent to a session under a MsgSeqNum(34)."""
@@ -125,7 +125,7 @@ class Flow:
         if heard:
             reached("received")
         self.process(heard)
-        self._core.book.evict(_FINISHED_KEPT)
+        self._core.book.evict(max(_FINISHED_KEPT, 5 * self._max_batch))
         self._look_for_overdue()
         return len(heard)
 

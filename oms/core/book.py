@@ -1,6 +1,6 @@
 """What the core remembers: live orders under all their ids, today's duplicate keys, sessions, the next number.
 
-Invariant (I11): finished orders leave through `evict`; what stays of them are two bytes for each ClOrdID(11) and
+Invariant (I11): finished orders leave through `evict`; what stays of them are three bytes for each ClOrdID(11) and
 ExecID(17) of the day (`oms.core.seen`). An order that is not found here may still be in the ledger: the flow looks
 before the core decides.
 Owned by the core thread.
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 from functools import partial
 from typing import Protocol
 
@@ -57,7 +57,7 @@ class SessionState:
 
 
 class UsedIds(Protocol):
-    """The ledger's word on ids that memory has only a trace of. All of them are committed."""
+    """The ledger's word on ids that memory has only a trace of, after all that is under way is committed."""
 
     def client_key_used(self, client: str, day: date, cl_ord_id: str) -> bool:
         """Whether a client used this ClOrdID(11) on this trading day."""
@@ -83,6 +83,9 @@ class Book:
     mass_cancels: dict[str, MassCancel] = field(default_factory=dict)  # not answered, by ClOrdID(11) to the broker
     ledger: UsedIds | None = None
     keep_ids: int = KEEP
+    client_keys_from: date = date.min
+    keys_from: date = date.min  # of earlier days the ledger may have keys that were not loaded
+    fill_keys_from: dict[str, date] = field(default_factory=dict)  # by broker, where later: days before are forgotten
 
     def take_seq(self) -> int:
         """The next number of the journal; ids are made from it."""
@@ -117,10 +120,11 @@ class Book:
         self.client_keys[session].add(cl_ord_id)
 
     def _roll(self, session: str, day: date) -> None:
+        before = self.client_keys_day.get(session, self.client_keys_from)
         if self.client_keys_day.get(session) != day:
             self.client_keys_day[session] = day
             ask = None if self.ledger is None else partial(self._client_key_used, session, day)
-            self.client_keys[session] = Seen(ask, self.keep_ids)
+            self.client_keys[session] = Seen(ask, self.keep_ids, complete=day >= before)
 
     # -- ExecIDs of fills, unique per broker and trade date (I3) ------------------------------------------
 
@@ -128,8 +132,12 @@ class Book:
         """Whether this fill is in the ledger."""
         keys = self.fill_keys.get((broker, day))
         if keys is None:  # of a day long ago, or without fills until now
-            return self._fill_key_used(broker, day, exec_id)
+            return not self._knows_fills_of(broker, day) and self._fill_key_used(broker, day, exec_id)
         return exec_id in keys
+
+    def _knows_fills_of(self, broker: str, day: date) -> bool:
+        """Whether memory had every ExecID(17) of this trade date from the first one on."""
+        return day >= max(self.fill_keys_from.get(broker, date.min), self.keys_from)
 
     def note_fill_key(self, broker: str, day: date, exec_id: str) -> None:
         """A fill goes into the ledger."""
@@ -137,7 +145,8 @@ class Book:
         if keys is None:
             ask = None if self.ledger is None else partial(self._fill_key_used, broker, day)
             self._forget_old_fill_days(broker)
-            keys = self.fill_keys[broker, day] = Seen(ask, self.keep_ids)
+            complete = self._knows_fills_of(broker, day)
+            keys = self.fill_keys[broker, day] = Seen(ask, self.keep_ids, complete=complete)
         keys.add(exec_id)
 
     def _forget_old_fill_days(self, broker: str, keep: int = 5) -> None:
@@ -146,6 +155,7 @@ class Book:
         days = sorted(day for name, day in self.fill_keys if name == broker)
         for day in days[: max(len(days) - keep + 1, 0)]:
             del self.fill_keys[broker, day]
+            self.fill_keys_from[broker] = max(self.fill_keys_from.get(broker, date.min), day + timedelta(days=1))
 
     # -- orders under their ids -----------------------------------------------------------------------------
 
@@ -205,4 +215,6 @@ class Book:
             self.by_broker_id.pop(broker_cl_ord_id, None)
         for child in order.children:
             self.by_broker_id.pop(child.child_id, None)
-            self.by_broker_order_id.pop((child.broker, child.broker_order_id), None)
+            known = self.by_broker_order_id.get((child.broker, child.broker_order_id))
+            if known is not None and known[1] is child:  # a broker may use an OrderID(37) again
+                del self.by_broker_order_id[child.broker, child.broker_order_id]

@@ -15,7 +15,7 @@ from oms.core import messages as m
 from oms.core.book import Book
 from oms.core.effects import Effects
 from oms.core.judge import Judge
-from oms.core.order import request_id_of
+from oms.core.order import is_ours, request_id_of
 from oms.core.replies import Context
 from oms.core.terms import BrokerFacts
 
@@ -80,10 +80,14 @@ class Core:
         if isinstance(body, m.ExecutionReport):
             if body.cl_ord_id in book.by_broker_id or body.orig_cl_ord_id in book.by_broker_id:
                 return None
-            if (event.session, body.order_id) in book.by_broker_order_id or book.at_broker(body.cl_ord_id):
+            if book.at_broker(body.cl_ord_id):
                 return None
+            known = (event.session, body.order_id) in book.by_broker_order_id
             ids = tuple(request_id_of(one) for one in (body.cl_ord_id, body.orig_cl_ord_id) if one)
-            return Wanted("broker", event.session, ids, body.order_id)
+            if known and not any(is_ours(one) for one in ids):
+                return None
+            # A broker may use an OrderID(37) again: an id of ours says more, and is looked for first.
+            return Wanted("broker", event.session, ids, "" if known else body.order_id)
         if isinstance(body, m.NewOrder):
             if not body.poss_resend or (event.session, body.cl_ord_id) in book.by_client_id:
                 return None

@@ -35,9 +35,17 @@ def cancel_id_of(broker_cl_ord_id: str) -> str:
     return "K" + broker_cl_ord_id[1:]
 
 
+_OUR_LENGTH = 10
+
+
 def request_id_of(cl_ord_id: str) -> str:
     """The request's own id, whether a broker quotes it or the cancel that goes before its new order."""
     return "C" + cl_ord_id[1:] if is_for_replace(cl_ord_id) else cl_ord_id
+
+
+def is_ours(cl_ord_id: str) -> bool:
+    """Whether a ClOrdID(11) looks like one that we gave to a broker."""
+    return len(cl_ord_id) == _OUR_LENGTH and cl_ord_id[0] in "CK"
 
 
 def is_for_replace(cl_ord_id: str) -> bool:

@@ -1,8 +1,8 @@
 """Ids that were used: exact in what it answers, bounded in what it keeps.
 
 The newest ids are kept as they are. Of older ones only a few bits each stay (a Bloom filter), which tell for sure
-that an id was never used, and in one of some thousand cases wrongly that it may have been: then the ledger, which
-has them all, is asked. So an id costs two bytes of memory instead of a hundred, and a new one hardly ever a query.
+that an id was never used, and in one of some ten thousand cases wrongly that it may have been: then the ledger, which
+has them all, is asked. So an id costs three bytes of memory instead of a hundred, and a new one hardly ever a query.
 Without a ledger to ask (replay, tests) all ids are kept.
 Invariant: ids that fall out of the newest must be committed by then, so more are kept than batches under way hold.
 """
@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator
 
 KEEP = 5_000
 _FIRST_BITS = 1 << 19
-_BITS_PER_ID = 16
-_PROBES = 6
+_BITS_PER_ID = 24
+_PROBES = 8
 
 
 class _Filter:
@@ -42,12 +42,16 @@ class _Filter:
 
 
 class Seen:
-    """A set of ids. `ask` is whether the ledger has one; without it nothing is forgotten."""
+    """A set of ids. `ask` is whether the ledger has one; without it nothing is forgotten.
 
-    __slots__ = ("_ask", "_filters", "_keep", "_new", "_older", "_size")
+    Not `complete`: the ledger may have ids that were never added here, so it is asked about every one.
+    """
 
-    def __init__(self, ask: Callable[[str], bool] | None = None, keep: int = KEEP) -> None:
+    __slots__ = ("_ask", "_complete", "_filters", "_keep", "_new", "_older", "_size")
+
+    def __init__(self, ask: Callable[[str], bool] | None = None, keep: int = KEEP, *, complete: bool = True) -> None:
         self._ask = ask
+        self._complete = complete
         self._keep = keep
         self._new: set[str] = set()
         self._older: set[str] = set()
@@ -72,7 +76,9 @@ class Seen:
     def __contains__(self, key: str) -> bool:
         if key in self._new or key in self._older:
             return True
-        return self._ask is not None and any(key in one for one in self._filters) and self._ask(key)
+        if self._ask is None:
+            return False
+        return (not self._complete or any(key in one for one in self._filters)) and self._ask(key)
 
     def __len__(self) -> int:
         """How many ids were added."""

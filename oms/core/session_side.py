@@ -160,7 +160,7 @@ def resend_declined(ctx: Context, seq: int, event: Event, msg: ResendDeclined) -
             refuse_request(ctx, seq, event, order, request, "2", text, ())
         return
     after = life.next_state(order.life, life.LOSE)
-    if after is None:
+    if after is None or child is not order.child:  # another broker has it by now
         return
     ctx.fx.detail["transition"] = [order.life, life.LOSE, after]
     order.life = child.life = after

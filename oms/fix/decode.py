@@ -94,9 +94,9 @@ def decode(raw: str, received: date, *, from_broker: bool, fix42: bool) -> tuple
         return _replace(reader, body), sent
     elif kind == "H":
         return m.StatusRequest(fields.get(t.CL_ORD_ID, ""), body), sent
-    elif kind == "q":
+    elif kind == "q" and not fix42:  # 4.2 has neither: no answer could be made
         return mass.cancel_request(reader, pairs), sent
-    elif kind == "AF":
+    elif kind == "AF" and not fix42:
         return mass.status_request(reader, pairs), sent
     ref_id = fields.get(_REF_ID.get(kind, t.CL_ORD_ID), "") or ("" if kind == "Q" else fields.get(t.CL_ORD_ID, ""))
     return m.Unsupported(kind, ref_id[:ID_LIMIT]), sent

@@ -72,18 +72,21 @@ class Reader:
         return self._orders("order_id = ANY(%s)", [row["order_id"] for row in found])
 
     def order_by_broker_id(self, broker: str, cl_ord_ids: tuple[str, ...], broker_order_id: str) -> list[Order]:
-        """The order one of whose children has one of these ClOrdIDs(11), or this OrderID(37), at this broker."""
+        """Orders that have one of these ClOrdIDs(11) at this broker; without any, the newest with its OrderID(37)."""
         found = self.rows(
             "SELECT order_id FROM child_orders WHERE broker = %s AND child_id = ANY(%s) UNION"
-            " SELECT order_id FROM requests WHERE broker_cl_ord_id = ANY(%s) UNION"
-            " SELECT order_id FROM child_orders WHERE broker = %s AND broker_order_id = %s AND broker_order_id <> ''"
-            " ORDER BY order_id DESC LIMIT 1",
+            " SELECT order_id FROM requests WHERE broker_cl_ord_id = ANY(%s)",
             broker,
             list(cl_ord_ids),
             list(cl_ord_ids),
-            broker,
-            broker_order_id,
         )
+        if not found and broker_order_id:
+            found = self.rows(
+                "SELECT order_id FROM child_orders WHERE broker = %s AND broker_order_id = %s"
+                " ORDER BY order_id DESC LIMIT 1",
+                broker,
+                broker_order_id,
+            )
         return self._orders("order_id = ANY(%s)", [row["order_id"] for row in found])
 
     def _orders(self, condition: str, values: list[str] | None) -> list[Order]:
@@ -178,7 +181,9 @@ class Reader:
             book.mass_cancels[request.broker_cl_ord_id] = MassCancel(request, broker, frozenset(order_ids[broker]))
 
     def keys(self, book: Book, today: date) -> None:
-        """Today's ClOrdIDs of clients, and the fills' ExecIDs of the last days."""
+        """Today's ClOrdIDs of clients, and the fills' ExecIDs of the last days; of others the ledger is asked."""
+        book.client_keys_from = today
+        book.keys_from = today - timedelta(days=_FILL_KEY_DAYS)
         for row in self.rows(
             "SELECT client, original_cl_ord_id AS id FROM client_orders WHERE trade_date = %s UNION ALL"
             " SELECT client, cl_ord_id FROM requests WHERE trade_date = %s",
@@ -186,9 +191,8 @@ class Reader:
             today,
         ):
             book.note_client_key(row["client"], today, row["id"])
-        since = today - timedelta(days=_FILL_KEY_DAYS)
         for row in self.rows(
-            "SELECT broker, trade_date, exec_id FROM fills WHERE trade_date >= %s ORDER BY trade_date", since
+            "SELECT broker, trade_date, exec_id FROM fills WHERE trade_date >= %s ORDER BY trade_date", book.keys_from
         ):
             book.note_fill_key(row["broker"], row["trade_date"], row["exec_id"])
 

@@ -77,6 +77,31 @@ EDITS = (
       soh = valueStart + length;
 """,
     ),
+    # After a length that is no number, the text of the message before was taken once more.
+    Edit(
+        "C++/ThreadedSocketConnection.cpp",
+        """  try {
+    return m_parser.readFixMessage(msg);
+  } catch (MessageParseError &) {}
+  return true;
+""",
+        """  while (true) {
+    try {
+      return m_parser.readFixMessage(msg);
+    } catch (MessageParseError &) {
+      // what could not be read has left the buffer
+    }
+  }
+""",
+    ),
+    # A Reject(3) after a lost message moved the number expected past it, and it was never asked for again.
+    Edit(
+        "C++/Session.cpp",
+        """  if (!verify(reject, false, true)) {
+""",
+        """  if (!verify(reject, true, true)) {
+""",
+    ),
     # A connection was closed where it was to be disconnected: its own thread went on polling and reading a number
     # that was by then another session's, or the database's, and took its bytes. Whoever owns it closes it, once.
     Edit(

@@ -109,6 +109,30 @@ def test_fill_keys_of_old_trade_dates_leave_memory_and_the_ledger_answers_for_th
     assert ledger.asked == 2
 
 
+def test_a_fill_of_a_trade_date_that_was_forgotten_does_not_hide_those_before_it() -> None:
+    ledger = Ledger()
+    book = Book(ledger=ledger)
+    for number in range(6):
+        book.note_fill_key(BROKER, DAY + timedelta(days=number), "f1")
+        ledger.used.add((BROKER, DAY + timedelta(days=number), "f1"))
+    assert not book.fill_key_seen(BROKER, DAY, "f2")
+    book.note_fill_key(BROKER, DAY, "f2")
+    assert book.fill_key_seen(BROKER, DAY, "f1")
+    assert book.fill_key_seen(BROKER, DAY, "f2")
+    assert not book.fill_key_seen(BROKER, DAY, "f3")
+
+
+def test_after_a_start_the_ledger_is_asked_about_days_that_were_not_loaded_and_about_no_others() -> None:
+    ledger = Ledger()
+    book = Book(ledger=ledger, keys_from=DAY, client_keys_from=DAY)
+    ledger.used = {(BROKER, DAY - timedelta(days=1), "f1"), (CLIENT, DAY - timedelta(days=1), "A1")}
+    assert not book.fill_key_seen(BROKER, DAY, "f1")
+    assert not book.client_key_seen(CLIENT, DAY, "A1")
+    assert ledger.asked == 0
+    assert book.fill_key_seen(BROKER, DAY - timedelta(days=1), "f1")
+    assert book.client_key_seen(CLIENT, DAY - timedelta(days=1), "A1")
+
+
 def test_without_a_ledger_to_ask_no_key_is_forgotten() -> None:
     book = Book(keep_ids=10)
     for number in range(100):
@@ -191,3 +215,28 @@ def test_an_id_that_memory_does_not_know_is_looked_for_in_the_ledger(desk: Desk)
         Wanted("broker", BROKER, ("C9", "C8"), "B-9"),
         *[Wanted("broker", BROKER, ("C9",))] * 4,
     ]
+
+
+def test_an_order_id_that_a_broker_used_again_stays_with_the_newer_order_when_the_older_one_leaves() -> None:
+    desk = Desk()
+    desk.new("A1")
+    desk.new("A2")
+    for one in ("A1", "A2"):
+        desk.report(one, "0", order_id="B-SAME")
+    older, newer = desk.order("A1"), desk.order("A2")
+    desk.book.forget(older)
+    assert desk.book.by_broker_order_id[BROKER, "B-SAME"] == (newer, newer.children[0])
+
+
+def test_a_report_under_an_id_of_ours_that_left_memory_is_looked_for_although_its_order_id_is_known() -> None:
+    desk = Desk()
+    desk.new("A1")
+    desk.new("A2")
+    for one in ("A1", "A2"):
+        desk.report(one, "0", order_id="B-SAME")
+    older = desk.order("A1")
+    gone = older.children[0].child_id
+    report = desk.report_of("A1", "F", order_id="B-SAME", last_qty=1, last_px=10)
+    desk.book.forget(older)
+    event = m.Event(BROKER, 0, START, DAY, report)
+    assert desk.core.missing(event) == Wanted("broker", BROKER, (gone,), "")

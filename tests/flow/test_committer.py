@@ -71,6 +71,10 @@ class Recorder:
     def committed(self, made: Batch, at: datetime, seconds: float) -> None:
         self.events.append(f"told {made.number}")
 
+    def fill_key_used(self, broker: str, day: date, exec_id: str) -> bool:
+        self.events.append(f"used {exec_id}")
+        return False
+
     def order_by_client_id(self, client: str, ids: tuple[str, ...]) -> list[Any]:
         answer = self.settle_answers.pop(0) if self.settle_answers else None
         self.events.append(f"find {ids[0]}" + (" fails" if answer else ""))
@@ -191,13 +195,23 @@ def test_a_refused_batch_halts_the_house_and_releases_who_waits(make: Make) -> N
     assert recorder.events == ["commit 1 fails"]
 
 
-def test_a_look_up_comes_after_the_batches_under_way_and_waits_for_a_ledger_that_is_gone(make: Make) -> None:
+def test_a_look_up_waits_for_a_ledger_that_is_gone_but_not_for_the_batches_under_way(make: Make) -> None:
     recorder = Recorder()
     recorder.settle_answers = [psycopg.OperationalError("gone"), None]
+    recorder.hold.clear()
     committer = make(recorder)
     committer.put(batch(1), [])
     assert committer.find(Wanted("client", "C", ("A1",))) == ["A1"]
-    assert recorder.events == ["commit 1", "told 1", "find A1 fails", "find A1"]
+    assert recorder.events == ["find A1 fails", "find A1"]
+    recorder.hold.set()
+
+
+def test_whether_an_id_was_used_is_asked_after_the_batches_under_way(make: Make) -> None:
+    recorder = Recorder()
+    committer = make(recorder)
+    committer.put(batch(1), [])
+    assert committer.fill_key_used("B", NOW.date(), "X1") is False
+    assert recorder.events == ["commit 1", "told 1", "used X1"]
 
 
 # -- the writer's part, on a real server ---------------------------------------------------------------------

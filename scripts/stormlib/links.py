@@ -1,0 +1,100 @@
+"""Relays between the gateway and its counterparties, so that a line can be cut or stalled from outside of both.
+
+A cut is a reset: what is on its way is lost, as when a router dies. A stalled line stays open and carries nothing, so
+that buffers fill up and nobody is told. Threads: one accepts per link, two carry per connection; `cut`, `stall` and
+`close` may be called from any thread. Limits: loopback, a few connections, no more speed than tests need.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+import threading
+from collections.abc import Iterable
+from contextlib import suppress
+
+CHUNK = 65_536
+LOOPBACK = "127.0.0.1"
+RESET = struct.pack("ii", 1, 0)  # SO_LINGER of no time: closing sends a reset and drops what is queued
+
+
+class Link:
+    """Listens on one port and carries every connection to another."""
+
+    def __init__(self, listen: int, target: int) -> None:
+        self._target = target
+        self._flowing = threading.Event()
+        self._flowing.set()
+        self._open: set[socket.socket] = set()
+        self._lock = threading.Lock()
+        self._closed = False
+        self._listener = socket.create_server((LOOPBACK, listen))
+        threading.Thread(target=self._accept, name=f"link-{listen}", daemon=True).start()
+
+    def cut(self) -> int:
+        """Reset every connection; returns how many there were."""
+        with self._lock:
+            ends, self._open = self._open, set()
+        for end in ends:
+            _reset(end)
+        return len(ends) // 2
+
+    def stall(self, seconds: float) -> None:
+        """Carry nothing for a while, without closing anything."""
+        self._flowing.clear()
+        timer = threading.Timer(seconds, self._flowing.set)
+        timer.daemon = True
+        timer.start()
+
+    def close(self) -> None:
+        """Stop listening and reset what is open."""
+        self._closed = True
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)  # wakes the thread in accept
+        self._listener.close()
+        self._flowing.set()
+        self.cut()
+
+    def _accept(self) -> None:
+        while not self._closed:
+            try:
+                near, _ = self._listener.accept()
+            except OSError:
+                return
+            try:
+                far = socket.create_connection((LOOPBACK, self._target), timeout=5)
+            except OSError:  # nobody there: the caller finds out as it would without us
+                _reset(near)
+                continue
+            far.settimeout(None)
+            for end in (near, far):
+                end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            with self._lock:
+                self._open |= {near, far}
+            for one, other in ((near, far), (far, near)):
+                threading.Thread(target=self._carry, args=(one, other), daemon=True).start()
+
+    def _carry(self, one: socket.socket, other: socket.socket) -> None:
+        with suppress(OSError):
+            while data := one.recv(CHUNK):
+                self._flowing.wait()
+                other.sendall(data)
+            other.shutdown(socket.SHUT_WR)  # the other direction ends by itself
+            return
+        with self._lock:
+            self._open -= {one, other}
+        for end in (one, other):
+            _reset(end)
+
+
+def _reset(end: socket.socket) -> None:
+    with suppress(OSError):
+        end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+        end.shutdown(socket.SHUT_RDWR)  # wakes a thread that reads
+    end.close()
+
+
+def close_all(links: Iterable[Link]) -> None:
+    """Close them all."""
+    for link in links:
+        link.close()
