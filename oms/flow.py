@@ -38,7 +38,7 @@ from oms.ledger.texts import batch_texts
 from oms.outbox import Message
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_FINISHED_KEPT = 5000  # at least; more than the batches under way can hold, so only committed orders leave memory
+_FINISHED_KEPT = 1000  # at least; more than the batches under way can hold, so only committed orders leave memory
 _LOOK_EVERY = timedelta(seconds=1)
 _SENDS_WAIT = timedelta(milliseconds=100)
 

@@ -57,9 +57,12 @@ class LiveJudge:
 
     def _killed(self, asked: Asked, broker: str = "") -> str:
         """The kill switch in scope, as a reason; '' where there is none. Without a broker: those that name none."""
-        kills = [kill for kill in self._kills() if broker or not kill.of_broker]
+        engaged = self._kills()
+        if not engaged:
+            return ""
+        kills = [kill for kill in engaged if broker or not kill.of_broker]
         about = {name: getattr(asked, name) for name in ("client", "account", "symbol", "trader")}
-        kill = covering(kills, broker=broker, **about) if kills else None
+        kill = covering(kills, broker=broker, **about)
         return "" if kill is None else f"{kill.kill_id} is engaged for {kill.text}"
 
     def _refusal(self, asked: Asked, broker: str = "") -> tuple[Verdict | None, dict[str, Any]]:
