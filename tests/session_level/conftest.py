@@ -55,7 +55,7 @@ def ledger_url(postgres_server: EmbeddedPostgres) -> str:
     return postgres_server.url("session_level")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def acceptor(tmp_path_factory: pytest.TempPathFactory, ledger_url: str) -> Iterator[House]:
     """The gateway, with its clients' sessions, and a broker that is on and never answers."""
     house = House(
@@ -75,7 +75,7 @@ def acceptor(tmp_path_factory: pytest.TempPathFactory, ledger_url: str) -> Itera
         house.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def played(request: pytest.FixtureRequest, acceptor: House) -> Iterator[dict[str, Future[None]]]:
     """What became of each situation that was asked for. They are played side by side: some are long waits."""
 
