@@ -103,7 +103,7 @@ def _prove(path: Path, kill_id: str, seconds: float, as_json: bool) -> None:
                 )
             if time.monotonic() >= deadline or all(one.outcome != "unanswered" for one in found):
                 break
-            time.sleep(_LOOK_SECONDS)
+            time.sleep(_LOOK_SECONDS)  # the answers come to another process; the ledger is where they show
     counts = Counter(one.outcome for one in found)
     if as_json:
         emit_json({"kill_id": kill_id, "counts": counts, "orders": found})

@@ -152,7 +152,7 @@ def _act(
     ]
     market.start()
     while not market.line.logons and market.is_alive():
-        time.sleep(0.05)
+        market.join(0.05)  # or until it has died
     canary.start()
     for fuzzer in fuzzers:
         fuzzer.start()
