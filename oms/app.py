@@ -186,7 +186,7 @@ class Gateway:
             name: Sender(
                 name,
                 spec.role,
-                lambda session, text, role=spec.role: engines[role].send(session, text),  # type: ignore[misc]
+                lambda session, texts, role=spec.role: engines[role].send(session, texts),  # type: ignore[misc]
                 self._inbox,
                 self._url,
                 self._recovered.out_positions[name][0],
@@ -203,7 +203,6 @@ class Gateway:
                     engine_settings(config, role),  # type: ignore[arg-type]
                     {spec.session_id: spec.name for spec in specs},
                     endpoint,
-                    {spec.name: spec.dictionaries for spec in specs},
                     tls=config.tls(role),  # type: ignore[arg-type]
                 )
         self._engines = engines

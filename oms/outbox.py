@@ -12,10 +12,10 @@ Threads: `deliver` from the committer, `up`/`down` from engine threads, one thre
 from __future__ import annotations
 
 import threading
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import structlog
 
@@ -35,6 +35,9 @@ _CHUNK = 500
 _QUEUE_LIMIT = 5000
 _IN_FLIGHT_SECONDS = 0.2
 _LEDGER_PAUSE = 0.5  # seconds until a ledger that is gone is asked again
+# To a client several messages leave in one call of the engine. To a broker one by one: the kill switch is asked
+# before each, and a line that is stuck holds back no more than the one in hand.
+_TOGETHER = {"client": 32, "broker": 1}
 
 
 class Message(NamedTuple):
@@ -60,7 +63,7 @@ class Sender:
         self,
         session: str,
         role: str,
-        send: Callable[[str, str], str],
+        send: Callable[[str, list[str]], list[str]],
         inbox: Inbox,
         ledger_url: str,
         cursor: int,
@@ -89,13 +92,13 @@ class Sender:
 
     # -- other threads ---------------------------------------------------------------------------------------
 
-    def add(self, message: Message) -> None:
-        """Queue a committed message; past the limit the ledger is the queue."""
+    def add(self, messages: list[Message]) -> None:
+        """Queue committed messages; past the limit the ledger is the queue."""
         with self._lock:
-            if len(self._queue) >= _QUEUE_LIMIT:
+            if len(self._queue) + len(messages) > _QUEUE_LIMIT:
                 self._queue.clear()
                 self._behind = True
-            self._queue.append(message)
+            self._queue += messages
         if not self._wake.is_set():
             self._wake.set()
 
@@ -152,44 +155,55 @@ class Sender:
             if self._behind and not self._catch_up():
                 return
             notes: list[Send] = []
-            while (message := self._next()) is not None:
-                if message.seq > self.cursor and not self._one(message, notes):
+            while messages := self._next():
+                if not self._settle(messages, notes):
                     break
             self._note(notes)
             if not self._behind:
                 return
 
-    def _next(self) -> Message | None:
-        """The next message in hand; none while the ledger has earlier ones, which must leave first."""
+    def _next(self) -> list[Message]:
+        """The next messages in hand; none while the ledger has earlier ones, which must leave first."""
         with self._lock:
-            return self._queue.popleft() if self._queue and not self._behind else None
+            queue = self._queue
+            while queue and queue[0].seq <= self.cursor:  # the ledger had it
+                queue.popleft()
+            return [] if self._behind else [queue.popleft() for _ in range(min(len(queue), _TOGETHER[self.role]))]
 
-    def _one(self, message: Message, notes: list[Send]) -> bool:
-        """Settle one message. False if the session went down and the message stays in the ledger."""
+    def _settle(self, messages: list[Message], notes: list[Send]) -> bool:
+        """Settle messages in their order. False if the session went down and the rest stays in the ledger."""
+        while messages:
+            numbers, refused = self._leave(messages)
+            now = datetime.now(UTC)
+            for message, number in zip(messages, numbers, strict=False):
+                self.cursor = message.seq
+                notes.append(Send(message.seq, self.session, "sent", number, now, None))
+            messages = messages[len(numbers) :]
+            if numbers:
+                continue
+            if not refused and self.role == "client":
+                self._behind = True
+                return False
+            self._refuse(messages[0], refused or f"{self.session} is logged out", notes)
+            messages = messages[1:]
+        return True
+
+    def _leave(self, messages: list[Message]) -> tuple[list[int], str]:
+        """The MsgSeqNums(34) of those that left; if none did, why the first one is refused ('': logged out)."""
         reached("before_send")
-        refused = ""
-        if message.msg_type in "DG" and self.role == "broker":
-            refused = self._why_not(cl_ord_id_of(message.text))
-        raw, number = "", 0
+        if self.role == "broker" and messages[0].msg_type in "DG":
+            refused = self._why_not(cl_ord_id_of(messages[0].text))
+            if refused:
+                return [], refused
         with self._in_flight:
             try:
-                raw = "" if refused else self._send(self.session, message.text)
+                left = self._send(self.session, [message.text for message in messages])
             except Unsendable as error:
-                refused = str(error)
-            if raw:
-                number = msg_seq_num(raw)
-                self._recent.append((number, message))
+                return [], str(error)
+            numbers = [msg_seq_num(raw) for raw in left]
+            self._recent += zip(numbers, messages, strict=False)
         reached("after_send")
-        if not raw and not refused and self.role == "client":
-            self._behind = True
-            return False
-        self.cursor = message.seq
-        now = datetime.now(UTC)
-        if raw:
-            notes.append(Send(message.seq, self.session, "sent", number, now, None))
-            return True
-        self._refuse(message, refused or f"{self.session} is logged out", notes)
-        return True
+        return numbers, ""
 
     def _refuse(self, message: Message, reason: str, notes: list[Send]) -> None:
         """Settle a message that will never leave, and tell the core.
@@ -235,13 +249,13 @@ class Sender:
             self._behind = False
             rows = self._ledger_rows()
             notes: list[Send] = []
-            for row in rows:
-                text = bytes(row["raw"]).decode("utf-8", "surrogateescape")
-                message = Message(row["seq"], self.session, row["msg_type"], text, row["received_at"])
-                if self._too_old(message):
+            messages = [self._message(row) for row in rows]
+            together = _TOGETHER[self.role]
+            for some in (messages[start : start + together] for start in range(0, len(messages), together)):
+                if self._too_old(some[0]):
                     window = f"{self._window.total_seconds():.0f} s"
-                    self._refuse(message, f"older than {self.session}'s resend window of {window}", notes)
-                elif not self._one(message, notes):
+                    self._refuse(some[0], f"older than {self.session}'s resend window of {window}", notes)
+                elif not self._settle(some, notes):
                     self._note(notes)
                     self._close_reader()
                     return False
@@ -250,6 +264,10 @@ class Sender:
                 break
         self._close_reader()
         return True
+
+    def _message(self, row: dict[str, Any]) -> Message:
+        text = bytes(row["raw"]).decode("utf-8", "surrogateescape")
+        return Message(row["seq"], self.session, row["msg_type"], text, row["received_at"])
 
     def _too_old(self, message: Message) -> bool:
         age = datetime.now(UTC) - message.decided_at
@@ -272,8 +290,13 @@ class Outbox:
 
     def deliver(self, messages: list[Message]) -> None:
         """Take over messages that have just been committed."""
+        if not messages:
+            return
+        by_session: dict[str, list[Message]] = defaultdict(list)
         for message in messages:
-            self.senders[message.session].add(message)
+            by_session[message.session].append(message)
+        for session, some in by_session.items():
+            self.senders[session].add(some)
 
     def stop(self, seconds: float = 2.0) -> None:
         """End all threads; one that is stuck in a socket is left behind."""

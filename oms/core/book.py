@@ -211,8 +211,10 @@ class Book:
         for cl_ord_id in (order.original_cl_ord_id, *order.to_broker):
             if self.by_client_id.get((order.client, cl_ord_id)) is order:
                 del self.by_client_id[order.client, cl_ord_id]
-        for broker_cl_ord_id in _request_ids(order):
+        for broker_cl_ord_id in order.to_client:
             self.by_broker_id.pop(broker_cl_ord_id, None)
+        for request in order.requests:  # those of mass cancels have no counterpart at the client
+            self.by_broker_id.pop(request.broker_cl_ord_id, None)
         for child in order.children:
             self.by_broker_id.pop(child.child_id, None)
             known = self.by_broker_order_id.get((child.broker, child.broker_order_id))

@@ -68,47 +68,21 @@ class Change(NamedTuple):
 
 
 @dataclass(slots=True)
-class Told:
-    """The broker's own CumQty(14), as a path of steps. Counters say whether it is whole, however long it is."""
+class _Pieces:
+    """Steps that do not follow one another. Counters say whether they make one path, however long it is."""
 
     totals: dict[Decimal, int] = field(default_factory=lambda: {ZERO: 1})  # reached so often more than left
     loose: int = 1  # totals that are not reached as often as left
     joined: dict[Decimal, Decimal] = field(default_factory=lambda: {ZERO: ZERO})  # towards one total of each piece
     pieces: int = 1  # of the path, without a step from one to the other
-    unreached: set[Decimal] = field(default_factory=set)  # told, and no step leads there
-    highest: Decimal = ZERO
-    last: Decimal = ZERO
-    rising: bool = True  # the last one told is no step back
 
     def step(self, before: Decimal, after: Decimal) -> None:
-        """An execution took CumQty(14) from one total to another."""
         self._count(before, -1)
         self._count(after, 1)
         self._join(before, after)
-        self._note(after)
-        self.unreached.discard(before)
-        self.unreached.discard(after)
-
-    def total(self, cum_qty: Decimal) -> bool:
-        """A report that is no execution told a total. Returns whether it is one that some step leads to."""
-        self._note(cum_qty)
-        if cum_qty in self.totals:
-            return True
-        self.unreached.add(cum_qty)
-        return False
-
-    def agrees(self, cum_qty: Decimal) -> bool:
-        """Whether the ledger's total is the broker's.
-
-        It is where the steps lead to; or, of a broker whose totals do not add up, the highest it told, or the last
-        if that was no step back.
-        """
-        return self.leads_to(cum_qty) or cum_qty == self.highest or (self.rising and cum_qty == self.last)
 
     def leads_to(self, cum_qty: Decimal) -> bool:
-        """Whether all steps are there, from zero to this total, and no other total was told."""
-        whole = self.loose == 1 and self.pieces == 1 and not self.unreached
-        return whole and self.totals.get(cum_qty) == 1
+        return self.loose == 1 and self.pieces == 1 and self.totals.get(cum_qty) == 1
 
     def _count(self, total: Decimal, by: int) -> None:
         before = self.totals.get(total, 0)
@@ -129,6 +103,67 @@ class Told:
         while joined[total] != total:
             joined[total] = total = joined[joined[total]]
         return total
+
+
+@dataclass(slots=True)
+class Told:
+    """The broker's own CumQty(14), as a path of steps.
+
+    Mostly each step begins where the one before ended: then the totals in order say all. The first that does not
+    makes pieces of them.
+    """
+
+    reached: list[Decimal] = field(default_factory=list)  # by steps that follow one another from zero
+    pieces: _Pieces | None = None
+    unreached: frozenset[Decimal] = frozenset()  # told, and no step leads there
+    highest: Decimal = ZERO
+    last: Decimal = ZERO
+    rising: bool = True  # the last one told is no step back
+
+    def step(self, before: Decimal, after: Decimal) -> None:
+        """An execution took CumQty(14) from one total to another."""
+        reached = self.reached
+        if self.pieces is None and before == (reached[-1] if reached else ZERO):
+            reached.append(after)
+        else:
+            self._in_pieces().step(before, after)
+        self._note(after)
+        if self.unreached:
+            self.unreached -= {before, after}
+
+    def total(self, cum_qty: Decimal) -> bool:
+        """A report that is no execution told a total. Returns whether it is one that some step leads to."""
+        self._note(cum_qty)
+        if not cum_qty or cum_qty in (self.reached if self.pieces is None else self.pieces.totals):
+            return True
+        self.unreached |= {cum_qty}
+        return False
+
+    def agrees(self, cum_qty: Decimal) -> bool:
+        """Whether the ledger's total is the broker's.
+
+        It is where the steps lead to; or, of a broker whose totals do not add up, the highest it told, or the last
+        if that was no step back.
+        """
+        return self.leads_to(cum_qty) or cum_qty == self.highest or (self.rising and cum_qty == self.last)
+
+    def leads_to(self, cum_qty: Decimal) -> bool:
+        """Whether all steps are there, from zero to this total, and no other total was told."""
+        if self.unreached:
+            return False
+        if self.pieces is not None:
+            return self.pieces.leads_to(cum_qty)
+        return cum_qty == (self.reached[-1] if self.reached else ZERO)
+
+    def _in_pieces(self) -> _Pieces:
+        if self.pieces is None:
+            self.pieces = _Pieces()
+            before = ZERO
+            for after in self.reached:
+                self.pieces.step(before, after)
+                before = after
+            self.reached = []
+        return self.pieces
 
     def _note(self, cum_qty: Decimal) -> None:
         self.highest = max(self.highest, cum_qty)

@@ -26,7 +26,9 @@ _OVER_NIGHT = ("1", "6")  # TimeInForce(59) good till cancel, good till date: th
 
 def decimal_text(value: Decimal) -> str:
     """A decimal as FIX has it: digits and a point, no exponent, no needless zeros."""
-    text = format(value, "f")
+    text = str(value)
+    if "E" in text:
+        text = format(value, "f")  # three times as slow, and hardly ever needed
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
@@ -152,7 +154,8 @@ class Order:
             return ZERO
         if self.life == life.DONE_FOR_DAY and self.time_in_force not in _OVER_NIGHT:
             return ZERO
-        return max(self.order_qty - self.cum_qty, ZERO)
+        left = self.order_qty - self.cum_qty
+        return left if left > ZERO else ZERO
 
     @property
     def avg_px(self) -> Decimal:
@@ -170,7 +173,7 @@ class Order:
     def finished(self) -> bool:
         """Nothing more is expected: it may leave memory (late news brings it back from the ledger)."""
         done = self.life in life.TERMINAL or (self.life not in life.UNACKNOWLEDGED and not self.leaves_qty)
-        return done and not self.pending_requests
+        return done and not (self.requests and self.pending_requests)
 
     def link(self, cl_ord_id: str, broker_cl_ord_id: str) -> None:
         """Note that the two sides' ids name the same request."""

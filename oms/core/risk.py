@@ -106,7 +106,7 @@ def lot_size(asked: Asked, facts: Facts) -> Finding:
     if facts.instrument is None:
         return Finding("lot_size", False, "no instrument, no lot size", UNKNOWN_SYMBOL)
     lot = facts.instrument.lot_size
-    text = f"OrderQty(38) {asked.order_qty} in lots of {lot}"
+    text = f"OrderQty(38) {asked.order_qty!s} in lots of {lot!s}"
     return Finding("lot_size", not asked.order_qty % lot, text, INCORRECT_QTY)
 
 
@@ -117,8 +117,8 @@ def tick_size(asked: Asked, facts: Facts) -> Finding:
     tick = facts.instrument.tick_size
     for name, price in (("Price(44)", asked.price), ("StopPx(99)", asked.stop_px)):
         if price is not None and price % tick:
-            return Finding("tick_size", False, f"{name} {price} is not a multiple of {tick}", OTHER)
-    return Finding("tick_size", True, f"tick {tick}")
+            return Finding("tick_size", False, f"{name} {price} is not a multiple of {tick!s}", OTHER)
+    return Finding("tick_size", True, f"tick {tick!s}")
 
 
 def price_bounds(asked: Asked, facts: Facts) -> Finding:
@@ -142,7 +142,7 @@ def max_order_qty(asked: Asked, facts: Facts) -> Finding:
     if limit is None or limit.max_order_qty is None:
         return Finding("max_order_qty", False, "no quantity limit is set for this order", EXCEEDS_LIMIT)
     ok = asked.order_qty <= limit.max_order_qty
-    text = f"OrderQty(38) {asked.order_qty} {'within' if ok else 'exceeds'} {limit.max_order_qty} ({limit.name})"
+    text = f"OrderQty(38) {asked.order_qty!s} {'within' if ok else 'exceeds'} {limit.max_order_qty!s} ({limit.name})"
     return Finding("max_order_qty", ok, text, EXCEEDS_LIMIT)
 
 
@@ -160,8 +160,8 @@ def max_order_notional(asked: Asked, facts: Facts) -> Finding:
     notional = asked.order_qty * max(prices)
     ok = notional <= limit.max_order_notional
     text = (
-        f"notional {notional} {instrument.currency} {'within' if ok else 'exceeds'} "
-        f"{limit.max_order_notional} ({limit.name})"
+        f"notional {notional!s} {instrument.currency} {'within' if ok else 'exceeds'} "
+        f"{limit.max_order_notional!s} ({limit.name})"
     )
     return Finding("max_order_notional", ok, text, EXCEEDS_LIMIT)
 

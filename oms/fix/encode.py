@@ -47,10 +47,21 @@ class Encoder:
         self._set = tuple((str(tag), value) for tag, value in sorted(rules.set.items()))
         self._drop = frozenset(str(tag) for tag in rules.drop)
         self._rules = rules_of(spec.dialect, self._specs, outgoing=True)
+        self._plain = {msg_type: self._plain_tags(msg_type) for msg_type in self._specs}
         self._drop_unknown = {
             True: rules.unknown_reports == "drop",
             False: rules.unknown != "pass",  # 'reject' was asked before the order was accepted
         }
+
+    def _plain_tags(self, msg_type: str) -> dict[str, frozenset[str]]:
+        """Tags that pass whatever their value: in the dictionary, in no group, no data, and no rule about them.
+
+        Each with the set of itself alone, to which it sets `inside` of `_passed`.
+        """
+        spec = self._specs[msg_type]
+        listed = spec.listed.keys() if msg_type in _REPORTS else ()
+        plain = spec.allowed.difference(self._drop, spec.member_of, listed, LENGTH_OF)
+        return {tag: frozenset((tag,)) for tag in plain}
 
     def encode(self, out: Outgoing) -> Encoded:
         """One message in this counterparty's words."""
@@ -63,7 +74,7 @@ class Encoder:
             fields, out, header, gone = _ruled(self._rules, out, fields, spec)
             parts += header
             dropped += gone
-        parts += [f"{tag}={value}" for tag, value in fields.items() if value and tag in allowed]
+        parts += [tag + "=" + value for tag, value in fields.items() if value and tag in allowed]
         body = affected_orders(out.body, allowed) if out.msg_type == "r" else out.body
         if body:
             parts += self._passed(out.msg_type, body, fields, spec, dropped)
@@ -87,11 +98,15 @@ class Encoder:
         dropped: list[str],
     ) -> list[str]:
         drop_unknown = self._drop_unknown[msg_type in _REPORTS]
-        allowed, member_of = spec.allowed, spec.member_of
+        allowed, member_of, plain = spec.allowed, spec.member_of, self._plain.get(msg_type, {})
         parts: list[str] = []
-        inside: set[str] = set()  # count fields of the repeating groups we may be in
+        inside: frozenset[str] = frozenset()  # count fields of the repeating groups we may be in
         for tag, value in body:
             if tag in fields:
+                continue
+            if tag in plain:
+                parts.append(tag + "=" + value)
+                inside = plain[tag]
                 continue
             groups = member_of.get(tag)
             # A member goes with its group: alone it would stand where no dictionary has it.
@@ -102,9 +117,9 @@ class Encoder:
                 dropped.append(tag)
                 continue
             if groups:
-                inside.add(tag)
+                inside |= {tag}
             elif tag in allowed:
-                inside = {tag}
+                inside = frozenset((tag,))
             parts.append(f"{tag}={value}")
         return parts
 

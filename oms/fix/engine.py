@@ -16,9 +16,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Any, Protocol
 
 import quickfix as fix
@@ -77,8 +75,6 @@ class SessionHandle:
     engine_session: Any = None
     native_id: Any = None
     sending: int = 0
-    loading: tuple[Future[Any], ...] = ()
-    dictionaries: tuple[Any, ...] | None = None  # those of `loading`, once they were needed
     head: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -101,18 +97,6 @@ def msg_type(raw: str) -> str:
     return raw[start + 4 : raw.find(SOH, start + 4)] if start >= 0 else ""
 
 
-_loader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="fix-dictionary")
-
-
-@cache
-def _loading(path: str) -> Future[Any]:
-    """A data dictionary of our own, for messages with repeating groups: the engine does not lend its own.
-
-    The largest takes more than a second of the engine's time, so it is read beside the rest of the start.
-    """
-    return _loader.submit(fix.DataDictionary, path)
-
-
 def _complains(text: str) -> bool:
     """Whether a log line says that a message was not taken. What gets a Reject(3) is told by that."""
     return not text.strip() or (not text.startswith("Message ") and any(words in text for words in _COMPLAINTS))
@@ -125,9 +109,7 @@ def _last(texts: deque[str]) -> str:
 class Engine:
     """All sessions of one direction (`acceptor` or `initiator`) in this process.
 
-    `settings` is QuickFIX settings text; `names` maps the engine's session id text to the configured name;
-    `dictionaries` gives per name the paths of one (application) or two (transport, application) dictionaries,
-    needed to build messages with repeating groups.
+    `settings` is QuickFIX settings text; `names` maps the engine's session id text to the configured name.
     """
 
     def __init__(
@@ -136,7 +118,6 @@ class Engine:
         settings: str,
         names: Mapping[str, str],
         listener: EngineListener,
-        dictionaries: Mapping[str, tuple[str, ...]] | None = None,
         *,
         tls: bool = False,
     ) -> None:
@@ -146,8 +127,7 @@ class Engine:
         self._by_id: dict[str, SessionHandle] = {}
         self._by_address: dict[int, SessionHandle] = {}
         for session_id, name in names.items():
-            loading = tuple(_loading(path) for path in (dictionaries or {}).get(name, ()))
-            handle = SessionHandle(name, session_id, loading=loading)
+            handle = SessionHandle(name, session_id)
             self.sessions[name] = self._by_id[session_id] = handle
         self._application = Application(self)
         self._settings = fix.SessionSettings()
@@ -211,27 +191,27 @@ class Engine:
                 max(deadline - time.monotonic(), 0.0),
             )
 
-    def send(self, session: str, text: str) -> str:
-        """Send one application message given as `35=..|tag=value|...` text (SOH-separated, with trailing SOH).
+    def send(self, session: str, texts: list[str]) -> list[str]:
+        """Send application messages, each given as `35=..|tag=value|...` text (SOH-separated, with trailing SOH).
 
-        Header fields 8, 9, 34, 49, 52, 56 are the engine's. Repeating groups need the session's dictionaries.
-        Returns the raw text as it went out, or '' if the session is logged out: then nothing was stored.
+        Header fields 8, 9, 34, 49, 52, 56 are the engine's; repeating groups are read by the session's dictionaries.
+        Returns the raw texts as they went out: fewer than were given if the session is logged out by then, or if
+        the next one is no message; only where that is the first one, it raises Unsendable. What is not among them
+        was not stored.
         """
         handle = self.sessions[session]
         handle.sending = threading.get_ident()
         try:
             if not handle.logged_on:  # asked again under the session's lock; after `stop` there is no session
-                return ""
+                return []
             # Without the envelope the engine's parser drops all but the first entry of a repeating group.
-            if handle.dictionaries is None:
-                handle.dictionaries = tuple(one.result() for one in handle.loading)
-            message = fix.Message(f"{handle.head}{text}10=000\x01", *handle.dictionaries, False)
-            return message.toString() if handle.engine_session.send(message) else ""
-        except (fix.FIXException, TypeError, UnicodeError) as error:
-            first_line = str(error).partition("\n")[0]
-            raise Unsendable(f"the FIX engine cannot make this message: {first_line}") from error
+            left, problem = handle.engine_session.send([f"{handle.head}{text}10=000\x01" for text in texts])
         finally:
             handle.sending = 0
+        if problem and not left:
+            first_line = problem.partition("\n")[0]
+            raise Unsendable(f"the FIX engine cannot make this message: {first_line}")
+        return left
 
     def numbers(self, session: str) -> tuple[int, int]:
         """The next MsgSeqNum(34) to send and the next to expect."""
@@ -335,9 +315,11 @@ class Engine:
         try:
             if handle.incoming:
                 raw = handle.incoming.pop()
-            if not raw or msg_seq_num(raw) <= handle.last_number:
+            number = msg_seq_num(raw)
+            if not raw or number <= handle.last_number:
                 raw = message.toString()
-            handle.last_number = msg_seq_num(raw)
+                number = msg_seq_num(raw)
+            handle.last_number = number
             self._listener.received(handle.name, raw)
         except Exception as error:
             self._listener.failed(handle.name, raw, error)

@@ -41,13 +41,24 @@ def canonical(row: JournalRow) -> str:
 
     It is also the text in which the row travels to the database, so the two cannot differ.
     """
-    number = NULL if row.msg_seq_num is None else row.msg_seq_num
-    cause = NULL if row.cause is None else row.cause
-    return (
-        f"{row.seq}{FIELD}{row.kind}{FIELD}{row.session}{FIELD}{row.msg_type}{FIELD}{number}{FIELD}"
-        f"{row.order_id or NULL}{FIELD}{cause}{FIELD}{_text(row.sending_time) if row.sending_time else NULL}"
-        f"{FIELD}{_text(row.received_at)}{FIELD}{_text(row.trade_date)}{FIELD}{row.raw.hex()}{FIELD}"
-        f"{row.detail or NULL}"
+    seq, kind, session, msg_type, msg_seq_num, order_id, cause, sending_time, received_at, trade_date, raw, detail = (
+        row
+    )
+    return FIELD.join(
+        (
+            str(seq),
+            kind,
+            session,
+            msg_type,
+            NULL if msg_seq_num is None else str(msg_seq_num),
+            order_id or NULL,
+            NULL if cause is None else str(cause),
+            NULL if sending_time is None else _text(sending_time),
+            _text(received_at),
+            _text(trade_date),
+            raw.hex(),
+            detail or NULL,
+        )
     )
 
 

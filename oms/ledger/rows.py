@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from oms.core import transitions as life
 from oms.core.effects import Fill
 from oms.core.order import Child, Order, Request
 from oms.core.status import ord_status
+
+if TYPE_CHECKING:  # a batch is made of rows
+    from oms.ledger.batch import Send
 
 Row = tuple[str | None, ...]
 
@@ -137,4 +140,10 @@ def request_row(request: Request) -> Row:
 
 def fill_row(fill: Fill, sending_time: datetime | None) -> Row:
     """All columns of fills."""
-    return (*(text(value) for value in fill), text(sending_time))
+    return tuple([text(value) for value in (*fill, sending_time)])
+
+
+def send_row(send: Send) -> Row:
+    """All columns of sends."""
+    seq, session, outcome, number, sent_at, reason = send
+    return (str(seq), session, outcome, None if number is None else str(number), str(sent_at), reason)

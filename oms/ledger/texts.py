@@ -65,7 +65,7 @@ def batch_texts(batch: Batch) -> tuple[bytes, ...]:
     opened, changed = _items(batch.items)
     texts = {
         "journal": LINE.join([canonical(row) for row in batch.journal]),
-        "sends": _lines([_texts(send) for send in batch.sends]),
+        "sends": _lines([rows.send_row(send) for send in batch.sends]),
         "fills": _lines([rows.fill_row(fill, sent) for fill, sent in batch.fills]),
         "new_orders": _lines(batch.new_orders),
         "changed_orders": _lines(batch.changed_orders),

@@ -60,7 +60,7 @@ class FixPeer:
         self._logons = 0
         self._changed = threading.Condition()
         spec = SessionSpec(sender, direction, version, sender, target, port, directory, host, settings=settings)
-        self._session = FixSession(spec, _Listener(self), self._admin_received, groups=True)
+        self._session = FixSession(spec, _Listener(self), self._admin_received)
 
     # -- the test's side ---------------------------------------------------------------------------------
 

@@ -121,8 +121,7 @@ class FixSession:
     """An open FIX session. `send` returns the raw text as it left, or '' while logged out: nothing was kept.
 
     `on_admin`, where given, sees every session message that arrives (Logon(A), Logout(5), ...), on the
-    engine's thread. `groups` loads the dictionaries a second time (1.2 s for 5.0SP2), to send messages with
-    repeating groups.
+    engine's thread.
     """
 
     def __init__(
@@ -130,14 +129,11 @@ class FixSession:
         spec: SessionSpec,
         listener: EngineListener,
         on_admin: Callable[[str], None] | None = None,
-        *,
-        groups: bool = False,
     ) -> None:
         self.spec = spec
         spec.directory.mkdir(parents=True, exist_ok=True)
-        dictionaries = {spec.name: dictionary_paths(spec.version)} if groups else {}
         self._engine: _Edge | None = _Edge(
-            spec.direction, settings_text(spec), {spec.session_id: spec.name}, listener, dictionaries
+            spec.direction, settings_text(spec), {spec.session_id: spec.name}, listener
         )
         self._engine.on_admin = on_admin
 
@@ -163,8 +159,11 @@ class FixSession:
         return self._engine is not None and self._engine.sessions[self.spec.name].logged_on
 
     def send(self, text: str) -> str:
-        """Send one application message: raw FIX from MsgType(35) on, repeating groups in their order."""
-        return self.engine.send(self.spec.name, text)
+        """Send one application message: raw FIX from MsgType(35) on, repeating groups in their order.
+
+        Returns the text as it left, '' if the session is logged out. Raises Unsendable if it is no message.
+        """
+        return "".join(self.engine.send(self.spec.name, [text]))
 
     def disconnect(self) -> None:
         """Cut the connection without a Logout(5); an initiator connects again by itself."""

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from oms.core import executions
 from oms.core.order import decimal_text
 from tests.core.desk import Desk
 from tests.core.driver import BROKER, CLIENT, START
@@ -261,3 +262,27 @@ def test_corrections_that_all_name_the_first_exec_id_count_in_order_of_their_tra
     assert (booked - told).total() >= len(overtaken)
     desk.replayed()
     restart(desk)
+
+
+def in_pieces() -> executions.Told:
+    """The broker's totals as they are kept once a step did not follow the one before."""
+    told = executions.Told()
+    told._in_pieces()
+    return told
+
+
+TOTALS = st.sampled_from([D(n) for n in (0, 10, 20, 30, 60)])
+
+
+@ANY
+@given(st.lists(st.tuples(TOTALS, st.one_of(st.none(), TOTALS)), max_size=12))
+def test_steps_that_follow_one_another_say_the_same_as_pieces_of_a_path(told: list[tuple[D, D | None]]) -> None:
+    """A step from one total to another, or a total alone; after each, all that is asked of either."""
+    short, long = executions.Told(), in_pieces()
+    for first, after in told:
+        for one in (short, long):
+            one.total(first) if after is None else one.step(first, after)
+        for asked in map(D, (0, 10, 20, 30, 60)):
+            assert short.agrees(asked) == long.agrees(asked)
+            assert short.leads_to(asked) == long.leads_to(asked)
+        assert short.unreached == long.unreached

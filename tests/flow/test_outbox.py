@@ -61,18 +61,28 @@ class Line:
         self.free.set()
         self.blocked = threading.Event()
         self.before: Callable[[int], None] = lambda seq: None
+        self.calls: list[int] = []  # how many messages each had
+        self.spoiled: set[int] = set()  # messages that the engine cannot make
 
-    def send(self, session: str, text: str) -> str:
+    def send(self, session: str, texts: list[str]) -> list[str]:
         """As `oms.fix.engine.Engine.send`."""
-        seq = int(text.partition("\x0111=")[2].rstrip("\x01"))
-        self.before(seq)
-        if not self.free.is_set():
-            self.blocked.set()
-            assert self.free.wait(10)
-        if not self.up:
-            return ""
-        self.left.append(seq)
-        return f"8=FIX.4.4\x019=1\x01{text[:5]}34={1000 + seq}\x01{text[5:]}"
+        left: list[str] = []
+        self.calls.append(len(texts))
+        for text in texts:
+            seq = int(text.partition("\x0111=")[2].rstrip("\x01"))
+            self.before(seq)
+            if seq in self.spoiled:
+                if not left:
+                    raise Unsendable("no such thing")
+                break
+            if not self.free.is_set():
+                self.blocked.set()
+                assert self.free.wait(10)
+            if not self.up:
+                break
+            self.left.append(seq)
+            left.append(f"8=FIX.4.4\x019=1\x01{text[:5]}34={1000 + seq}\x01{text[5:]}")
+        return left
 
 
 class Desk:
@@ -248,17 +258,56 @@ def test_with_trading_off_orders_and_replaces_are_refused_and_cancels_leave(make
 def test_what_the_engine_cannot_make_is_refused_with_its_words_and_the_next_leaves(make_desk: MakeDesk) -> None:
     for role in ("broker", "client"):
         desk = make_desk(role)
-
-        def spoiled(seq: int) -> None:
-            if seq == 1:
-                raise Unsendable("no such thing")
-
-        desk.line.before = spoiled
+        desk.line.spoiled = {1}
         desk.up()
         desk.commit(1)
         desk.commit(2)
         wanted = [(1, "refused", None, "no such thing"), (1, "not sent", "1", "no such thing"), *sent(2)]
         assert desk.hears(3) == wanted
+
+
+def test_to_a_client_many_leave_in_one_call_and_to_a_broker_each_alone(make_desk: MakeDesk) -> None:
+    """Before each order to a broker the kill switch is asked, and a stuck line holds back no more than one."""
+    for role, sizes in (("client", [5]), ("broker", [1, 1, 1, 1, 1])):
+        desk = make_desk(role)
+        desk.up()
+        desk.commit(1)
+        desk.hears(1)
+        desk.line.calls.clear()
+        desk.commit(2, 3, 4, 5, 6)
+        assert desk.hears(6) == sent(1, 2, 3, 4, 5, 6)
+        assert desk.line.calls == sizes
+
+
+def test_one_message_among_many_that_the_engine_cannot_make_is_refused_alone(make_desk: MakeDesk) -> None:
+    desk = make_desk("client")
+    desk.line.spoiled = {3}
+    desk.up()
+    desk.commit(1)
+    desk.hears(1)
+    desk.commit(2, 3, 4)
+    refused = [(3, "refused", None, "no such thing"), (3, "not sent", "3", "no such thing")]
+    assert desk.hears(5) == [*sent(1, 2), *refused, *sent(4)]
+
+
+def test_a_client_that_drops_among_many_has_the_rest_after_its_return(make_desk: MakeDesk) -> None:
+    desk = make_desk("client")
+    desk.up()
+    desk.commit(1)
+    desk.hears(1)
+
+    def drop(seq: int) -> None:
+        if seq == 3:
+            desk.line.up = False
+            desk.line.before = lambda seq: None
+
+    desk.line.before = drop
+    desk.commit(2, 3, 4)
+    until(lambda: bool(desk.sender.statistics()["behind"]), "the sender is behind")
+    assert desk.line.left == [1, 2]
+    desk.up()
+    assert desk.hears(4) == sent(1, 2, 3, 4)
+    assert desk.line.left == [1, 2, 3, 4]
 
 
 def test_after_a_start_requests_wait_for_their_brokers_logon_within_the_window(make_desk: MakeDesk) -> None:
