@@ -97,8 +97,10 @@ class _ByTarget:
     def __init__(self, session_id: Any) -> None:
         self._session_id = session_id
 
-    def send(self, message: Any) -> bool:
-        return bool(fix.Session.sendToTarget(message, self._session_id))
+    def send(self, texts: list[str]) -> tuple[list[str], str]:
+        for text in texts:
+            assert fix.Session.sendToTarget(fix.Message(text, False), self._session_id)
+        return texts, ""
 
 
 class House:
