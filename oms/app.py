@@ -10,6 +10,8 @@ from __future__ import annotations
 import gc
 import sys
 import threading
+import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -19,89 +21,66 @@ import structlog
 from oms import startup
 from oms.committer import Committer
 from oms.config.load import Config, engine_settings
-from oms.core import terms as core_terms
 from oms.core.book import Book
 from oms.core.core import Core
 from oms.core.judge import LiveJudge
 from oms.core.seen import KEEP
-from oms.errors import JournalFailure, OmsError, OperatorError
-from oms.fix.encode import Encoder, allowed_tags, incoming_rules, refusals
+from oms.crashpoints import reached
+from oms.errors import JournalFailure, LeaseLost, OmsError, OperatorError, StoreFailure
+from oms.fix.encode import Encoder, incoming_rules
 from oms.fix.endpoint import Endpoint
 from oms.fix.engine import Engine
+from oms.fix.lines import LineWatch
 from oms.flow import Flow
 from oms.inbox import Inbox
-from oms.ledger.database import database_errors, migrate_configured, open_database, revive_database
+from oms.ledger.database import database_errors, owner_url, revive_database
+from oms.ledger.keeper import Keeper
 from oms.ledger.load import Reader
+from oms.ledger.starts import ledger_facts
+from oms.ledger.traded import traded
 from oms.ledger.writer import Writer
 from oms.ops.barrier import Barrier
 from oms.ops.commands import Commands
 from oms.ops.control import ControlServer, socket_path
+from oms.ops.health import Health, looking
 from oms.ops.metrics import Metrics
+from oms.ops.tally import OPEN_ITEMS_LIMIT
 from oms.outbox import Outbox, Sender
+from oms.standby import Claim
+from oms.standby import claim as take_claim
+from oms.startup_report import StartReport
+from oms.terms import core_terms_of, graces_of
 
 log = structlog.get_logger("oms")
 
 UNKNOWN_SESSION = ""
 
 
-def core_terms_of(config: Config) -> core_terms.Terms:
-    """The configuration in the core's own words."""
-    instruments = {symbol: core_terms.Instrument(**one.model_dump()) for symbol, one in config.instruments.items()}
-    accounts = {name: core_terms.Account(**one.model_dump()) for name, one in config.accounts.items()}
-    brokers = {}
-    for spec in config.role("broker"):
-        allowed = {kind: tags for kind in ("D", "G") if (tags := allowed_tags(spec, kind)) is not None}
-        dialect = spec.dialect
-        brokers[spec.name] = core_terms.BrokerFacts(
-            dialect.ord_types,
-            dialect.times_in_force,
-            dialect.status_requests,
-            allowed,
-            mass_cancel=dialect.mass_cancel,
-            acknowledge_seconds=dialect.acknowledge_seconds,
-            answer_seconds=dialect.answer_seconds,
-            cancel_new=dialect.replace == "cancel_new",
-            refuses=refusals(spec),
-        )
-    return core_terms.Terms(
-        trading=config.gateway.trading == "on",
-        instruments=instruments,
-        accounts=accounts,
-        limits=tuple(
-            core_terms.LimitRule(
-                str(one), one.client, one.account, one.symbol, one.max_order_qty, one.max_order_notional
-            )
-            # Most specific first; rules aimed equally stay in the order of the file.
-            for one in sorted(config.limits, key=lambda rule: rule.specificity, reverse=True)
-        ),
-        routes=tuple(
-            core_terms.RouteRule(
-                one.name,
-                one.client,
-                one.account,
-                one.symbol,
-                one.security_exchange,
-                one.ord_type,
-                one.ex_destination,
-                one.broker,
-                one.fallbacks,
-            )
-            for one in config.routes
-        ),
-        brokers=brokers,
-    )
-
-
 class Gateway:
     """One gateway process."""
 
-    def __init__(self, config: Config, empty_stores: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self,
+        config: Config,
+        empty_stores: frozenset[str] = frozenset(),
+        claim: Claim | None = None,
+        lost: Callable[[LeaseLost], None] = lambda error: None,
+        new_machine: bool = False,
+    ) -> None:
+        """`claim` is that of a standby, with its configuration. `lost` is told of the lease's loss, in any thread:
+        it should end the process; where it returns, the gateway halts. `new_machine`: message stores that are lost
+        are made again from the ledger."""
         self._config = config
         self._empty_stores = empty_stores
+        self._claim = claim
+        self._lost = lost
+        self._new_machine = new_machine
         self._stop = threading.Event()
         self._failure: BaseException | None = None
         self._exit = ExitStack()
+        self._report = StartReport(config.gateway.state_dir)
         self._trading = config.gateway.trading == "on"
+        self._turned = time.monotonic()  # when the core thread did so last
         self._midnight = config.gateway.trading_day_rollover
         self._rollover = timedelta(
             hours=self._midnight.hour, minutes=self._midnight.minute, seconds=self._midnight.second
@@ -111,8 +90,9 @@ class Gateway:
 
     def run(self, ready: Any = None) -> None:
         """Start, work until stopped, stop. Raises OmsError where it could not start or had to halt."""
-        with self._exit:
-            self._open_ledger()
+        with self._report, self._exit:
+            if not self._open_ledger():
+                return
             self._make()
             clean = False
             try:
@@ -121,6 +101,7 @@ class Gateway:
                     ready()
                 while not self._stop.is_set():
                     self._flow.run_once(0.5)
+                    self._turned = time.monotonic()
                 clean = self._failure is None
             finally:
                 error = sys.exception()
@@ -140,23 +121,44 @@ class Gateway:
 
     def _fail(self, error: BaseException) -> None:
         log.critical("halting", error=str(error))
+        if isinstance(error, LeaseLost):
+            self._lease.lose(error)  # whoever found out: nothing leaves from here on
+            self._lost(error)
         self._failure = error
         self.stop()
 
+    def _store_failed(self, session: str, problem: str) -> None:
+        """What cannot be stored cannot be sent: from an engine thread, under the session's lock."""
+        if self._failure is None:
+            self._fail(
+                StoreFailure(
+                    f"the message store of {session} cannot be written: {problem}; nothing was sent without being"
+                    " stored, and nothing is lost; make room on that disk"
+                )
+            )
+
     # -- start ---------------------------------------------------------------------------------------------
 
-    def _open_ledger(self) -> None:
+    def _open_ledger(self) -> bool:
+        """With the right to write it; False if told to stop meanwhile."""
         config = self._config
-        config.gateway.state_dir.mkdir(parents=True, exist_ok=True)
-        self._url = self._exit.enter_context(open_database(config))
-        migrate_configured(config, self._url)
-        self._writer = Writer(self._url)
+        self._report.step("claim")
+        claim = self._claim or take_claim(config, self._stop)
+        if claim is None:
+            return False
+        self._claim, self._url, self._lease = self._exit.enter_context(claim), claim.url, claim.lease
+        self._lease.when_lost(self._fail)
+        self._writer = Writer(self._url, self._lease.token)
+        self._report.step("connect")
         with database_errors(self._url):
             self._writer.connect()
             self._exit.callback(self._writer.close)
+            self._exit.push(self._report.refusal_into(self._writer, self._url, self._today()))
             self._reader = Reader(self._url)
             self._exit.callback(self._reader.close)
             self._writer.read_head()
+        reached("connected")
+        return True
 
     def _make(self) -> None:
         """What decides, then what speaks, then what is in between."""
@@ -165,20 +167,46 @@ class Gateway:
         self._book = Book(ledger=self._reader, keep_ids=max(KEEP, 5 * config.inbox.max_batch))
         today = self._today()
         with database_errors(self._url):
-            self._recovered = startup.recover(config, self._reader, self._book, today, self._empty_stores)
+            self._recovered = startup.recover(
+                config,
+                self._reader,
+                self._book,
+                today,
+                self._empty_stores,
+                self._new_machine,
+                self._lease.run,
+                self._report,
+            )
+            self._report.found("ledger", ledger_facts(self._reader))
+        self._report.step("totals")
+        reached("recovered")
         self._barrier = Barrier(self._trading, self._book, config.gateway.state_dir / "kills.json")
         terms = core_terms_of(config)
-        judge = LiveJudge(terms, self._book.is_up, lambda: self._barrier.kills)
-        self._core = Core(self._book, judge, dict(terms.brokers))
-        self._inbox = Inbox([*config.sessions, UNKNOWN_SESSION], config.inbox.per_session)
+        judge = LiveJudge(
+            terms, self._book.is_up, lambda: self._barrier.kills, lambda *key: self._committer.recall(*key)
+        )
+        if judge.exposure is not None:
+            with database_errors(self._url):
+                judge.exposure.load_live(self._book.orders.values())
+                judge.exposure.load_traded(traded(self._reader, today, terms.instruments), today)
+        self._core = Core(self._book, judge, dict(terms.brokers), graces_of(config))
+        brokers = [spec.name for spec in config.role("broker")]
+        self._inbox = Inbox([*config.sessions, UNKNOWN_SESSION], config.inbox.per_session, brokers)
         self._metrics = Metrics(config, self._inbox)
-        self._commands = Commands(self._inbox, self._url, self._barrier)
-        self._control = ControlServer(socket_path(config.gateway.state_dir), self._commands)
+        self._commands = Commands(self._inbox, self._url, self._barrier, self._book, config, lambda: self._engines)
+        self._commands.two_people.recover()
+        place = socket_path(config.gateway.state_dir)
+        self._control = ControlServer(place, self._commands, self._commands.people)
         self._make_sessions()
         self._make_flow()
+        self._metrics.turned, self._metrics.kept_out = lambda: self._turned, self._commands.sessions.kept_out
+        look = looking(self._inbox, self._metrics, self._barrier)
+        health = Health(config, lambda: self._engines, self._commands.sessions.kept_out, look)
+        self._commands.also("health", health.tell)
 
     def _make_sessions(self) -> None:
         """Senders and engines. Neither runs yet."""
+        self._report.step("engines")
         config = self._config
         windows = {spec.name: timedelta(seconds=spec.dialect.resend_window_seconds) for spec in config.role("broker")}
         engines: dict[str, Engine] = {}
@@ -186,29 +214,38 @@ class Gateway:
             name: Sender(
                 name,
                 spec.role,
-                lambda session, texts, role=spec.role: engines[role].send(session, texts),  # type: ignore[misc]
+                lambda session, texts, role=spec.side: engines[role].send(session, texts),  # type: ignore[misc]
                 self._inbox,
                 self._url,
                 self._recovered.out_positions[name][0],
                 windows.get(name, timedelta()),
                 self._barrier.why_not,
+                self._lease.held,
             )
             for name, spec in config.sessions.items()
         }
-        endpoint = Endpoint(self._inbox, self._book, self._senders, windows, self._barrier.why_not)
+        endpoint = Endpoint(self._inbox, self._book, self._senders, windows, self._why_not_again)
+        startup.carry_stores_over(config, self._stop.wait)
         for role, direction in (("broker", "initiator"), ("client", "acceptor")):
-            if specs := config.role(role):  # type: ignore[arg-type]
+            if specs := config.side(role):  # type: ignore[arg-type]
                 engines[role] = Engine(
                     direction,
                     engine_settings(config, role),  # type: ignore[arg-type]
                     {spec.session_id: spec.name for spec in specs},
                     endpoint,
                     tls=config.tls(role),  # type: ignore[arg-type]
+                    store_failed=self._store_failed,
+                    may_send=self._lease.held,
                 )
         self._engines = engines
 
+    def _why_not_again(self, cl_ord_id: str) -> str:
+        """Why an order or replace that the broker asks for again must not leave; '' where it may."""
+        return self._barrier.why_not(cl_ord_id) if self._lease.held() else "the lease on the ledger has run out"
+
     def _make_flow(self) -> None:
         """From the inbox through the core and the committer to the outbox."""
+        self._report.step("flow")
         config = self._config
         self._outbox = Outbox(self._senders)
         self._committer = Committer(
@@ -229,6 +266,7 @@ class Gateway:
             self._metrics,
             next_batch=self._recovered.last_batch + 1,
             max_batch=config.inbox.max_batch,
+            shared_batch=config.inbox.shared_batch,
             rollover=self._rollover,
             poison=self._recovered.poison,
             rules={name: rules for name, spec in config.sessions.items() if (rules := incoming_rules(spec))},
@@ -239,22 +277,63 @@ class Gateway:
 
     def _start(self) -> None:
         """Write down what recovery found, then open: brokers first, so that clients find routes."""
+        self._start_metrics()
+        self._first_batch()
+        for role in ("broker", "client"):
+            if role in self._engines:
+                self._open_sessions(role)
+        self._watch_lines()
+        self._control.start()
+        self._exit.callback(self._control.stop)
+        keeper = Keeper(owner_url(self._config, self._url))
+        keeper.start()
+        self._exit.callback(keeper.stop)
+        reached("opened")
+        self._report.step("tune")
+        self._tune_interpreter()
+        self._flow.record(self._report.open_row(self._book.take_seq(), self._today()))
+        self._committer.wait_until_committed()
+        log.info("open", trading=self._config.gateway.trading, sessions=sorted(self._config.sessions))
+
+    def _start_metrics(self) -> None:
+        """Before anything is written: the endpoint's port may be taken."""
+        self._metrics.tally.ages(
+            self._reader.rows(
+                "SELECT item_id, kind, severity, opened_at FROM exception_items WHERE state = 'open'"
+                " ORDER BY opened_at LIMIT %s",
+                OPEN_ITEMS_LIMIT,
+            )
+        )
         open_items = self._reader.rows(
             "SELECT kind, count(*) AS number FROM exception_items WHERE state = 'open' GROUP BY kind"
         )
-        self._metrics.watch(self._book, self._committer, self._senders, lambda: self._barrier.trading, open_items)
-        self._metrics.start()  # before anything is written: its port may be taken
+        self._report.found("items_open", {row["kind"]: row["number"] for row in open_items})
+        trading, lease = (lambda: self._barrier.trading), self._lease
+        self._metrics.watch(self._book, self._committer, self._senders, trading, lease, open_items)
+        self._metrics.start()
         self._exit.callback(self._metrics.stop)
+
+    def _first_batch(self) -> None:
+        """Engines and ledger agree on the numbers, what was found is journaled, and the outbox may begin."""
         found = self._recovered
         for name, (seq, number) in found.out_positions.items():
             self._flow.set_out_position(name, seq, number)
         set_back: dict[str, int] = {}
+        self._report.step("align")
         for engine in self._engines.values():
-            set_back |= startup.align_sessions(engine, self._book)
+            set_back |= startup.align_sessions(engine, self._book, self._report)
+        reached("aligned")
         self._committer.thread.start()
-        row = startup.config_row(self._book, self._config, datetime.now(UTC), self._today())
-        self._flow.begin(row, found.settled, found.never_left)
+        row = startup.config_row(
+            self._book, self._config, datetime.now(UTC), self._today(), self._report, self._lease.run
+        )
+        self._report.step("begin")
+        self._report.found("items_opened", self._flow.begin(row, found.settled, found.never_left))
+        reached("begun")
+        self._report.step("kills")
         self._commands.recover()
+        self._report.found("kills", [kill.kill_id for kill in self._barrier.kills])
+        self._report.found("sessions_disabled", self._commands.keep_out())
         self._outbox.start()
         log.info(
             "recovered",
@@ -262,20 +341,24 @@ class Gateway:
             journal_seq=found.last_seq,
             settled=len(found.settled),
             sessions_set_back=set_back,
+            stores_made_again={name: one._asdict() for name, one in found.rebuilt.items()},
         )
-        for role in ("broker", "client"):
-            if role in self._engines:
-                try:
-                    self._engines[role].start()
-                except OSError as error:
-                    raise OperatorError(
-                        f"cannot open the {role} sessions of {self._config.files.sessions}: {error};"
-                        " free the port or change SocketAcceptPort"
-                    ) from error
-        self._control.start()
-        self._exit.callback(self._control.stop)
-        self._tune_interpreter()
-        log.info("open", trading=self._config.gateway.trading, sessions=sorted(self._config.sessions))
+
+    def _open_sessions(self, role: str) -> None:
+        self._report.step(f"open {role}s")
+        try:
+            self._engines[role].start()
+        except OSError as error:
+            raise OperatorError(
+                f"cannot open the {role} sessions of {self._config.files.sessions}: {error};"
+                " free the port or change SocketAcceptPort"
+            ) from error
+
+    def _watch_lines(self) -> None:
+        clients, brokers = ({spec.port for spec in self._config.role(role)} for role in ("client", "broker"))
+        watch = LineWatch(clients, brokers, self._config.gateway.stalled_line_seconds)
+        watch.start()
+        self._exit.callback(watch.stop)
 
     @staticmethod
     def _tune_interpreter() -> None:
@@ -297,10 +380,13 @@ class Gateway:
             engine = self._engines.get(role)
             if engine is not None and not engine.stop(5.0):
                 log.warning("sessions did not close in time", role=role)
+                assert self._claim is not None
+                self._claim.keep()
         if clean:
             while self._flow.run_once(0.0):
                 pass
             self._flow.flush()
+            self._flow.record(self._report.stop_row(self._book.take_seq(), self._today()))
         if self._committer.thread.is_alive():
             self._committer.stop()  # what is queued is whole
         self._outbox.stop()

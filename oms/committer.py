@@ -14,11 +14,13 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import date, datetime
 from typing import TypeVar
 
 import structlog
 
+from oms.core.copies import Recalled
 from oms.core.core import Wanted
 from oms.core.order import Order
 from oms.crashpoints import reached
@@ -32,6 +34,7 @@ log = structlog.get_logger("oms.ledger")
 
 _RETRY_SECONDS = (0.1, 0.2, 0.5, 1.0, 2.0)
 _WAITING = 2  # batches: with one, the core's turns and the commits wait for each other, which costs 4 % under load
+_IDLE_SECONDS = 1.0  # without a batch, after which it is looked whether the ledger is still there
 _LOOK_SECONDS = 0.5  # how often who waits for room looks whether the committer still lives
 T = TypeVar("T")
 
@@ -88,6 +91,8 @@ class Committer:
         """
         if wanted.kind == "client":
             return self._read(lambda: self._reader.order_by_client_id(wanted.session, wanted.ids), settled=False)
+        if wanted.kind == "order":
+            return self._read(lambda: self._reader.order_by_id(wanted.ids), settled=False)
         ids, order_id = wanted.ids, wanted.broker_order_id
         return self._read(lambda: self._reader.order_by_broker_id(wanted.session, ids, order_id), settled=False)
 
@@ -108,6 +113,18 @@ class Committer:
     def fill_key_used(self, broker: str, day: date, exec_id: str) -> bool:
         """Whether a fill with this ExecID(17) and trade date is booked."""
         return self._read(lambda: self._reader.fill_key_used(broker, day, exec_id))
+
+    def copy_told(self, broker: str, day: date, exec_id: str) -> bool:
+        """Whether the drop copy has told this execution."""
+        return self._read(lambda: self._reader.copy_told(broker, day, exec_id))
+
+    def recall(self, broker: str, day: date, exec_id: str) -> Recalled:
+        """An execution as both witnesses of a broker told it."""
+        return self._read(lambda: self._reader.recall(broker, day, exec_id))
+
+    def wait_until_committed(self) -> None:
+        """Wait until everything that was put is committed and its messages are on their way."""
+        self._read(lambda: None)
 
     def _read(self, ask: Callable[[], T], *, settled: bool = True) -> T:
         """An answer of the ledger; `settled`: after everything under way is committed. Waits for one that is gone."""
@@ -144,13 +161,15 @@ class Committer:
     def _run(self) -> None:
         done = False
         try:
-            while (entry := self._queue.get()) is not None:
+            while (entry := self._next()) is not None:
                 self._room.set()
+                reached("taken")
                 started = time.perf_counter()
                 committed_at = self._commit(entry[0])
                 seconds = time.perf_counter() - started
                 reached("committed")
                 self._outbox.deliver(entry[1])
+                reached("delivered")
                 self._committed(entry[0], committed_at, seconds)
                 for asker, answer in entry[0].answers:
                     asker.set_result(answer)
@@ -163,22 +182,40 @@ class Committer:
             if not done:
                 self._die(sys.exception() or JournalFailure("the committer ended"))
 
+    def _next(self) -> tuple[Batch, list[Message]] | None:
+        """The next batch. A ledger that went away meanwhile is brought back now, not when an order needs it."""
+        while True:
+            try:
+                return self._queue.get(timeout=_IDLE_SECONDS)
+            except queue.Empty:
+                if self._writer.is_lost():
+                    self._gone("the connection has ended")
+                    self._again(self._writer.resume)
+
     def _die(self, error: BaseException) -> None:
         """Nothing is committed any more: release who waits, and halt the house."""
         self._dead = error
         self._room.set()
-        self._queue.task_done()
-        while not self._queue.empty():
-            self._queue.get_nowait()
+        with suppress(ValueError):  # of the one in hand; there is none where it ends between two
             self._queue.task_done()
+            while not self._queue.empty():
+                self._queue.get_nowait()
+                self._queue.task_done()
         self._failed(error)
 
     def _commit(self, batch: Batch) -> datetime:
         try:
             return self._writer.commit(batch)
         except CONNECTION_LOST as error:
-            self.outage = str(error)
-            log.error("the ledger is gone; nothing leaves until it is back", error=str(error).strip())
+            self._gone(str(error))
+        return self._again(lambda: self._writer.settle(batch))
+
+    def _gone(self, problem: str) -> None:
+        self.outage = problem
+        log.error("the ledger is gone; nothing leaves until it is back", error=problem.strip())
+
+    def _again(self, work: Callable[[], T]) -> T:
+        """Try until the ledger is back, or a stop is under way."""
         attempt = 0
         while True:
             pause = _RETRY_SECONDS[min(attempt, len(_RETRY_SECONDS) - 1)]
@@ -186,12 +223,13 @@ class Committer:
             attempt += 1
             try:
                 self._revive()
-                committed_at = self._writer.settle(batch)
+                done = work()
             except (*CONNECTION_LOST, OperatorError) as error:
                 self.outage = str(error)
                 if stopping:
                     raise JournalFailure(f"the ledger did not come back before the stop: {error}") from error
                 continue
-            log.info("the ledger is back", batch=batch.number)
+            reached("settled")
+            log.info("the ledger is back")
             self.outage = ""
-            return committed_at
+            return done

@@ -8,6 +8,8 @@ The tree::
     ├── PeerError             a counterparty acts: it sent what cannot be taken, and is answered
     ├── Unsendable            a message of ours that the FIX engine cannot make; it never leaves, and is answered
     ├── JournalFailure        the gateway halts: what happened could not be written down
+    │   └── LeaseLost         the gateway ends at once and says nothing more: the ledger is another's
+    ├── StoreFailure          the gateway halts: a session's message store cannot be written, so nothing can be sent
     └── InvariantBroken       the gateway halts: this should never happen
 
 Business refusals (a risk reject, a replace below CumQty(14)) are values, not exceptions.
@@ -80,6 +82,14 @@ class Unsendable(OmsError):
 
 class JournalFailure(OmsError):
     """The journal could not be written or read back. Nothing may leave; the gateway halts."""
+
+
+class StoreFailure(OmsError):
+    """A session's message store could not be written: nothing can be sent or counted. The gateway halts."""
+
+
+class LeaseLost(JournalFailure):
+    """Another gateway has the ledger, or may have it by now. Not a message more, not even a Logout(5)."""
 
 
 class InvariantBroken(OmsError):

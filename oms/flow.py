@@ -13,6 +13,7 @@ the outbox tells is written with the next batch, or by itself after a short whil
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Protocol
@@ -21,7 +22,7 @@ from pydantic_core import to_json
 
 from oms import inbox as box
 from oms.core import messages as m
-from oms.core.ageing import Ageing
+from oms.core import operators
 from oms.core.book import SessionState
 from oms.core.core import Core, Wanted
 from oms.core.effects import Effects
@@ -30,16 +31,16 @@ from oms.fix.decode import clean, decode_guarded
 from oms.fix.encode import Encoder
 from oms.fix.engine import msg_seq_num, msg_type
 from oms.fix.rules import Rules, noted
-from oms.inbox import Heard, Inbox, now_us
+from oms.inbox import Heard, Inbox
 from oms.ledger import rows
 from oms.ledger.batch import Batch, Position, Send
 from oms.ledger.chain import JournalRow
 from oms.ledger.texts import batch_texts
 from oms.outbox import Message
+from oms.own_events import Looks, own_event
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FINISHED_KEPT = 1000  # at least; more than the batches under way can hold, so only committed orders leave memory
-_LOOK_EVERY = timedelta(seconds=1)
 _SENDS_WAIT = timedelta(milliseconds=100)
 
 
@@ -90,6 +91,7 @@ class Flow:
         *,
         next_batch: int,
         max_batch: int,
+        shared_batch: int | None = None,
         rollover: timedelta,
         poison: frozenset[tuple[str, int, int]] = frozenset(),
         rules: Mapping[str, Rules] | None = None,
@@ -102,6 +104,7 @@ class Flow:
         self._observer = observer
         self._next_batch = next_batch
         self._max_batch = max_batch
+        self._shared_batch = min(shared_batch or max_batch, max_batch)
         self._rollover = rollover
         self._poison = poison
         self._rules = rules or {}  # of what comes in, by session; most have none
@@ -110,8 +113,7 @@ class Flow:
         self._sends_since: datetime | None = None
         self._out_positions: dict[str, tuple[int, int]] = {}
         self._dirty: set[str] = set()
-        self._ageing = Ageing(core.book, core.brokers)
-        self._next_look = _EPOCH
+        self._looks = Looks(core, inbox)
 
     def set_out_position(self, session: str, seq: int, number: int) -> None:
         """How far the outbox had settled a session before this start."""
@@ -121,23 +123,24 @@ class Flow:
         """Steps 1 to 4 for what is there; returns how many entries were taken."""
         if not self._ledger.wait_for_room(max(seconds, 1.0)):
             return 0
-        heard = self._inbox.take(self._max_batch, 0.05 if self._sends else seconds)
+        heard = self._inbox.take(self._batch_size(), 0.05 if self._sends else seconds)
         if heard:
             reached("received")
         self.process(heard)
         self._core.book.evict(max(_FINISHED_KEPT, 5 * self._max_batch))
-        self._look_for_overdue()
+        self._looks.look()
         return len(heard)
 
-    def _look_for_overdue(self) -> None:
-        now = datetime.now(UTC)
-        if now >= self._next_look:
-            self._next_look = now + _LOOK_EVERY
-            for found in self._ageing.look(now):
-                self._inbox.tell(Heard(box.OVERDUE, "", "", tuple(found), now_us()))
+    def _batch_size(self) -> int:
+        """What a batch may hold: an entry waits for up to two batches before its own, whoever filled them."""
+        clients = [one for one in self._core.book.sessions.values() if one.logged_on and one.role == "client"]
+        return self._max_batch if len(clients) < 2 else self._shared_batch
 
-    def begin(self, first: JournalRow, settled: list[Send], never_left: list[Heard]) -> None:
-        """The first batch of a run: the configuration, and what recovery found of messages sent or not."""
+    def begin(self, first: JournalRow, settled: list[Send], never_left: list[Heard]) -> dict[str, int]:
+        """The first batch of a run: the configuration, and what recovery found of messages sent or not.
+
+        Returns how many exception items that opened, by kind.
+        """
         batch = Batch(self._next_batch)
         batch.journal.append(first)
         batch.sends = settled
@@ -150,6 +153,14 @@ class Flow:
         self._rows(batch, fx, first_seq)
         self._next_batch += 1
         self._ledger.put(batch, messages)
+        return dict(sorted(Counter(item.kind for item in batch.items if not item.changes).items()))
+
+    def record(self, row: JournalRow) -> None:
+        """A row about the gateway itself, in a batch of its own."""
+        batch = Batch(self._next_batch)
+        batch.journal.append(row)
+        self._next_batch += 1
+        self._ledger.put(batch, [])
 
     def flush(self) -> None:
         """Write what the outbox told last, without waiting for more."""
@@ -193,9 +204,11 @@ class Flow:
         if heard.kind == box.COMMAND:
             self._command(heard, at, trade_date, batch, fx, messages)
             return
-        body, kind, detail, number = self._own_event(heard)
+        body, kind, detail, number = own_event(heard)
         if heard.kind == box.FAILED:  # answered, so it must not be taken when it comes again after a restart
             self._note_number(heard.session, number)
+        elif isinstance(body, m.SessionUp):  # perhaps after a reset
+            self._renumbered(heard.session, body.next_sender)
         event = m.Event(heard.session, number, at, trade_date, body)
         raw = heard.raw.encode("utf-8", "surrogateescape")
         self._decide(event, kind, type(body).__name__, number or None, None, raw, detail, batch, fx, messages)
@@ -209,7 +222,15 @@ class Flow:
         event = m.Event("", 0, at, trade_date, body)
         detail: dict[str, Any] = {"matter": [body.operator, body.verb, [list(pair) for pair in body.args]]}
         self._decide(event, "operator", body.verb, None, None, b"", detail, batch, fx, messages)
+        given = dict(body.args)
+        if body.verb == operators.SET_SEQ and "next_out" in given:
+            self._renumbered(given["session"], int(given["next_out"]))
         batch.answers.append((asker, fx.answer or {}))
+
+    def _renumbered(self, session: str, next_out: int) -> None:
+        """No number from `next_out` on is settled: it is used again, and a start must look for what left then."""
+        seq, number = self._out_positions.get(session, (0, 0))
+        self._out_positions[session] = (seq, min(number, next_out - 1))
 
     def trade_date(self, at: datetime) -> date:
         """The gateway's trading day at a time: the UTC date on which it began, at the configured rollover."""
@@ -223,28 +244,6 @@ class Flow:
         if self._sends_since is None:
             self._sends_since = datetime.now(UTC)
         self._dirty.add(heard.session)
-
-    @staticmethod
-    def _own_event(heard: Heard) -> tuple[m.Body, str, dict[str, Any], int]:
-        """What the gateway told itself, as an event, its journal kind, and what replay needs of it."""
-        matter = heard.matter
-        values: Any = list(matter)
-        if heard.kind == box.UP:
-            return m.SessionUp(*values), "session", {"matter": values}, 0
-        if heard.kind == box.DOWN:
-            return m.SessionDown(), "session", {}, 0
-        if heard.kind == box.NOT_SENT:
-            return m.NotSent(*values), "feedback", {"matter": values}, 0
-        if heard.kind == box.RESEND_DECLINED:
-            return m.ResendDeclined(*values), "feedback", {"matter": values}, 0
-        if heard.kind == box.OVERDUE:
-            return m.Overdue(*values), "feedback", {"matter": values}, 0
-        number = msg_seq_num(heard.raw)
-        if heard.kind == box.FAILED:
-            text = f"the gateway could not read this message: {values[0]}"
-            return m.Unreadable(clean(msg_type(heard.raw)), "", text), "refused", {"matter": [text]}, number
-        values.append(clean(msg_type(heard.raw)))
-        return m.Refused(*values), "refused", {"matter": values}, number
 
     def _note_number(self, session: str, number: int) -> None:
         """A message of a session is dealt with: it is not asked for again."""
@@ -274,7 +273,7 @@ class Flow:
         body, sending_time = decode_guarded(
             text,
             trade_date,
-            from_broker=state.role == "broker",
+            from_broker=state.role != "client",
             fix42=heard.session in self._fix42,
             poisoned=self.in_hand in self._poison,
         )
@@ -314,8 +313,7 @@ class Flow:
         if wanted is not None:
             for order in self._ledger.find(wanted):
                 if order.order_id not in core.book.orders:
-                    core.book.add(order)
-                    core.book.finish(order)
+                    core.remember(order)
         seq = core.book.take_seq()
         before, fills = len(fx.outgoing), len(fx.fills)
         core.apply(seq, event)
@@ -341,7 +339,7 @@ class Flow:
             self._outgoing(out, seq, event, batch, messages)
 
     def _outgoing(self, out: m.Outgoing, cause: int, event: m.Event, batch: Batch, messages: list[Message]) -> None:
-        text, dropped = self._encoders[out.session].encode(out)
+        text, dropped = (out.text, ()) if out.text else self._encoders[out.session].encode(out)
         batch.journal.append(
             JournalRow(
                 out.seq,
@@ -376,6 +374,7 @@ class Flow:
                 batch.changed_children.append(rows.child_changes(child))
         batch.requests = [rows.request_row(request) for request in fx.requests.values()]
         batch.items = list(fx.items.values())
+        batch.witnesses = fx.witnesses
         for name in sorted(self._dirty | fx.sessions):
             state: SessionState = self._core.book.sessions[name]
             out_seq, out_number = self._out_positions.get(name, (0, 0))

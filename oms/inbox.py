@@ -1,9 +1,12 @@
 """The inbox: what engine threads heard, waiting for the core thread. Bounded per session.
 
 A session that sends faster than the gateway works fills its own queue and is then held back by blocking its
-engine thread (its TCP window closes); no other session notices (I10). The core takes from all queues in turn,
-so a flood from one client leaves the others their share. What the gateway tells itself goes first, unbounded
-but small: at most a few entries per message sent.
+engine thread (its TCP window closes); no other session notices (I10). What the gateway tells itself goes first,
+unbounded but small: at most a few entries per message sent. Then, in every batch: cancels that are the next of their
+session; what brokers report, up to three quarters, so that what is under way is finished before more is begun; and
+all the rest in turn, so a flood from one client leaves the others their share.
+Invariant: within a session nothing overtakes, cancels included: the ledger keeps one number per session, up to which
+everything is dealt with, and a message that was passed over would not be asked for again after a crash.
 
 Threads: `put` and `tell` from any thread, `take` from the core thread only.
 """
@@ -13,11 +16,13 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
+from collections.abc import Iterable
 from typing import NamedTuple
 
 IN, UP, DOWN, REFUSED, FAILED = "in", "up", "down", "refused", "failed"
-SENT, NOT_SENT, RESEND_DECLINED = "sent", "not_sent", "resend_declined"
-OVERDUE, COMMAND = "overdue", "command"
+SENT, NOT_SENT, RESEND_DECLINED, IN_DOUBT = "sent", "not_sent", "resend_declined", "in_doubt"
+OVERDUE, COMMAND, RECONCILE, UNMATCHED = "overdue", "command", "reconcile", "unmatched"
+GONE = "gone"  # a client that does not come back
 
 
 class Heard(NamedTuple):
@@ -35,11 +40,22 @@ def now_us() -> int:
     return time.time_ns() // 1000
 
 
-class Inbox:
-    """Queues by session, taken in turn."""
+_CANCELS = ("\x0135=F\x01", "\x0135=q\x01")
+_TYPE_WITHIN = 40  # characters: BeginString(8), BodyLength(9), MsgType(35)
+_REPORTS_SHARE = 0.75  # of a batch: up to three reports for an order, before brokers fall behind clients
 
-    def __init__(self, sessions: list[str], per_session: int) -> None:
+
+def _is_cancel(heard: Heard) -> bool:
+    """Whether it is an OrderCancelRequest(F) or OrderMassCancelRequest(q)."""
+    return heard.kind == IN and any(heard.raw.find(text, 0, _TYPE_WITHIN) >= 0 for text in _CANCELS)
+
+
+class Inbox:
+    """Queues by session, taken in turn. `brokers`: the sessions whose entries finish what is under way."""
+
+    def __init__(self, sessions: list[str], per_session: int, brokers: Iterable[str] = ()) -> None:
         self._limit = per_session
+        self._brokers = frozenset(brokers)
         self._queues: dict[str, deque[Heard]] = {name: deque() for name in sessions}
         self._order = list(sessions)
         self._own: deque[Heard] = deque()
@@ -96,29 +112,48 @@ class Inbox:
         own = self._own
         while own:
             taken.append(own.popleft())
-        room = max(at_most - len(taken), len(self._order))
-        left = False
+        told = len(taken)
         busy = [name for name in self._order if self._queues[name]]
         self._turn = (self._turn + 1) % max(len(busy), 1)
         busy = busy[self._turn :] + busy[: self._turn]
-        while busy and room > 0:
-            share = max(room // len(busy), 1)
-            still = []
-            for name in busy:
-                queue = self._queues[name]
-                for _ in range(min(share, len(queue), room)):
-                    taken.append(queue.popleft())
-                    room -= 1
-                if queue:
-                    still.append(name)
-            busy = still
-        left = bool(busy)
-        if left:
+        room = max(at_most - len(taken), len(self._order))
+        room -= self._take_cancels(busy, room, taken)
+        reports = [name for name in busy if name in self._brokers]
+        if others := len(busy) - len(reports):  # or there is nobody to leave room for
+            room -= self._take_in_turn(reports, min(int(room * _REPORTS_SHARE), room - others), taken)
+        served = {heard.session for heard in taken[told:]}
+        self._take_in_turn(sorted(busy, key=served.__contains__), room, taken)  # those that had nothing yet, first
+        if any(self._queues.values()):
             self._ready.set()
         if self._waiting:
             with self._room:
                 self._room.notify_all()
         return taken
+
+    def _take_cancels(self, names: list[str], room: int, taken: list[Heard]) -> int:
+        """Cancels at the head of a queue, of each session no more than its share; returns how many."""
+        before = len(taken)
+        for name in names:
+            queue = self._queues[name]
+            for _ in range(room // len(names)):
+                if not queue or not _is_cancel(queue[0]):
+                    break
+                taken.append(queue.popleft())
+        return len(taken) - before
+
+    def _take_in_turn(self, names: list[str], room: int, taken: list[Heard]) -> int:
+        """Up to `room` entries, as many of each session as long as they have any; returns how many."""
+        before = len(taken)
+        busy = [name for name in names if self._queues[name]]
+        while busy and room > 0:
+            share = max(room // len(busy), 1)
+            for name in busy:
+                queue = self._queues[name]
+                for _ in range(min(share, len(queue), room)):
+                    taken.append(queue.popleft())
+                    room -= 1
+            busy = [name for name in busy if self._queues[name]]
+        return len(taken) - before
 
     def statistics(self) -> dict[str, int]:
         """Entries waiting, by session; '' is of senders that are no session, `own` the gateway's own."""

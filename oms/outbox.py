@@ -4,7 +4,8 @@ Invariants: only what is committed comes here (I1). Per session, messages leave 
 each at most once; `cursor` is the last row settled. A request to a broker that is logged out does not leave,
 ever: the core is told at once (NotSent). Messages to a client that is logged out stay in the ledger and leave
 when it is back. A session that does not read blocks only its own thread; what it has not taken is forgotten
-here and read again from the ledger, so memory stays bounded (I10).
+here and read again from the ledger, so memory stays bounded (I10). Without the lease on the ledger nothing leaves:
+it stays there until the lease is renewed (or is another gateway's to send), and is then as old as it is.
 
 Threads: `deliver` from the committer, `up`/`down` from engine threads, one thread per session does the rest.
 """
@@ -22,7 +23,7 @@ import structlog
 from oms import inbox as box
 from oms.core.order import is_for_replace
 from oms.crashpoints import reached
-from oms.errors import Unsendable
+from oms.errors import StoreFailure, Unsendable
 from oms.fix.engine import msg_seq_num
 from oms.inbox import Heard, Inbox, now_us
 from oms.ledger.batch import Send
@@ -35,9 +36,10 @@ _CHUNK = 500
 _QUEUE_LIMIT = 5000
 _IN_FLIGHT_SECONDS = 0.2
 _LEDGER_PAUSE = 0.5  # seconds until a ledger that is gone is asked again
+_LOOK_SECONDS = 0.25  # how often who waits for a broker's logon or for the lease looks again
 # To a client several messages leave in one call of the engine. To a broker one by one: the kill switch is asked
 # before each, and a line that is stuck holds back no more than the one in hand.
-_TOGETHER = {"client": 32, "broker": 1}
+_TOGETHER = {"client": 32, "broker": 1, "drop_copy": 1}
 
 
 class Message(NamedTuple):
@@ -69,6 +71,7 @@ class Sender:
         cursor: int,
         window: timedelta,
         why_not: Callable[[str], str],
+        holds: Callable[[], bool] = lambda: True,
     ) -> None:
         self.session = session
         self.role = role
@@ -78,6 +81,7 @@ class Sender:
         self.cursor = cursor
         self._window = window
         self._why_not = why_not
+        self._holds = holds  # whether the lease on the ledger is ours at this instant
         self._queue: deque[Message] = deque()
         self._recent: deque[tuple[int, Message]] = deque(maxlen=_QUEUE_LIMIT)
         self._in_flight = threading.Lock()
@@ -131,9 +135,11 @@ class Sender:
         while not self._ended.is_set():
             # a broker awaited after a start is looked at again until its window is over
             awaited = self.role == "broker" and self._behind and not self._up
-            self._wake.wait(0.25 if awaited else None)
+            self._wake.wait(_LOOK_SECONDS if awaited or not self._holds() else None)
             self._wake.clear()
-            if not self._ended.is_set():
+            if not self._holds():
+                self._behind = True
+            elif not self._ended.is_set():
                 self._work()
         self._close_reader()
 
@@ -173,7 +179,7 @@ class Sender:
     def _settle(self, messages: list[Message], notes: list[Send]) -> bool:
         """Settle messages in their order. False if the session went down and the rest stays in the ledger."""
         while messages:
-            numbers, refused = self._leave(messages)
+            numbers, refused = self._leave(messages) if self._holds() else ([], "")
             now = datetime.now(UTC)
             for message, number in zip(messages, numbers, strict=False):
                 self.cursor = message.seq
@@ -181,7 +187,7 @@ class Sender:
             messages = messages[len(numbers) :]
             if numbers:
                 continue
-            if not refused and self.role == "client":
+            if not refused and (self.role == "client" or self._ended.is_set() or not self._holds()):
                 self._behind = True
                 return False
             self._refuse(messages[0], refused or f"{self.session} is logged out", notes)
@@ -200,6 +206,9 @@ class Sender:
                 left = self._send(self.session, [message.text for message in messages])
             except Unsendable as error:
                 return [], str(error)
+            except StoreFailure:  # the house halts; what was not stored stays in the ledger, unsettled
+                self._ended.set()
+                return [], ""
             numbers = [msg_seq_num(raw) for raw in left]
             self._recent += zip(numbers, messages, strict=False)
         reached("after_send")
@@ -213,6 +222,7 @@ class Sender:
         self.cursor = message.seq
         notes.append(Send(message.seq, self.session, "refused", None, datetime.now(UTC), reason))
         self._note(notes)
+        reached("refused")
         matter = (message.seq, message.msg_type, cl_ord_id_of(message.text), reason)
         self._inbox.tell(Heard(box.NOT_SENT, self.session, "", matter, now_us()))
 
@@ -248,6 +258,7 @@ class Sender:
         while not self._ended.is_set():
             self._behind = False
             rows = self._ledger_rows()
+            reached("caught_up")
             notes: list[Send] = []
             messages = [self._message(row) for row in rows]
             together = _TOGETHER[self.role]

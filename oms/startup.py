@@ -1,36 +1,45 @@
 """Start-up is recovery: there is no other way to begin.
 
-    1 the end of the journal is verified (hash of the last batch)
+    1 the end of the journal is verified (hashes of the last batches)
     2 live orders, today's duplicate keys and session positions come back into memory
     3 messages whose sending is uncertain are looked for in the sessions' own stores: found, the protocol will
-      deliver them; not found, they never left: the outbox decides, or the core is told with the first batch
+      deliver them; not found, they never left: the outbox decides, or the core is told with the first batch.
+      Stores that are lost are made again, if an operator said so (`oms.new_machine`)
     4 every session expects what follows the last message committed, so that what was read and lost comes again
 
-Deterministic; each step can be repeated. Nothing is sent here.
+Deterministic; each step can be repeated, and is reported (`oms.startup_report`). Nothing is sent here.
 """
 
 from __future__ import annotations
 
 import json
-from datetime import UTC, date, datetime
+from collections.abc import Callable, Mapping
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from oms import inbox as box
 from oms.config.load import Config
 from oms.config.sessions import SessionSpec
+from oms.core import copies
 from oms.core.book import Book, SessionState
-from oms.errors import JournalFailure, OperatorError
 from oms.fix.decode import split
 from oms.fix.engine import ADMIN_TYPES, Engine
-from oms.fix.store import Stored, stored_messages
+from oms.fix.store import Stored, carry_over, mend_torn, require_room, stored_messages
 from oms.inbox import Heard, now_us
+from oms.ledger import witnesses
 from oms.ledger.batch import Send
-from oms.ledger.chain import GENESIS, JournalRow, batch_hash
+from oms.ledger.chain import JournalRow
 from oms.ledger.load import Reader
+from oms.ledger.rebuild_tables import require_version
+from oms.ledger.starts import before
+from oms.ledger.tail import verify_tail
+from oms.new_machine import Rebuilt, in_doubt, lost_stores, note_run, rebuild, require_said
 from oms.outbox import cl_ord_id_of
+from oms.startup_report import StartReport
 
 _UNSETTLED_LIMIT = 100_000
+_BEFORE_MIDNIGHT = timedelta(seconds=30)  # longer than the engines take to open their stores
 _SESSION_FIELDS = frozenset({"8", "9", "34", "43", "49", "52", "56", "97", "122", "10", "1128"})
 
 
@@ -44,78 +53,114 @@ class Recovered(NamedTuple):
     never_left: list[Heard]
     out_positions: dict[str, tuple[int, int]]
     poison: frozenset[tuple[str, int, int]]
+    rebuilt: dict[str, Rebuilt]
 
 
 def recover(
-    config: Config, reader: Reader, book: Book, today: date, empty_stores: frozenset[str] = frozenset()
+    config: Config,
+    reader: Reader,
+    book: Book,
+    today: date,
+    empty_stores: frozenset[str] = frozenset(),
+    new_machine: bool = False,
+    run: str = "",
+    report: StartReport | None = None,
 ) -> Recovered:
     """Steps 1 to 3. Raises JournalFailure where the end of the journal has been tampered with.
 
-    A session whose message store is gone is an OperatorError unless it is named in `empty_stores`: its
-    counterparty would be asked to send everything again, and old orders would come as if they were new.
+    A session whose message store is gone is an OperatorError unless it is named in `empty_stores`, or all that are
+    gone are to be made again (`new_machine`): its counterparty would be asked to send everything again, and old
+    orders would come as if they were new. So they would with a store of another run than the last. `run` is this one.
     """
-    last_batch, last_seq = verify_tail(reader)
+    report = report or StartReport(config.gateway.state_dir)
+    report.step("tail")
+    report.before(before(reader))
+    tail = verify_tail(reader)
+    require_version(reader.rows)
+    report.found("tail", tail._asdict())
+    last_batch, last_seq = tail.batch, tail.seq
     book.next_seq = last_seq + 1
+    report.step("stores")
     positions = reader.sessions(book)
-    require_stores(config, book, empty_stores)
+    lost = lost_stores(config, reader, book.sessions)
+    require_said(lost, book.sessions, empty_stores, new_machine)
+    require_room({spec.store_path for spec in config.sessions.values()})
+    if run:
+        note_run(config, reader, lost, run)
+    rebuilt = rebuild(config, reader, book.sessions, lost, empty_stores, last_seq, datetime.now(UTC))
     for name, spec in config.sessions.items():
+        mend_torn(spec.store_path / spec.store_prefix)
         if name not in book.sessions:
             book.sessions[name] = SessionState(name, spec.role)
+        book.sessions[name].role = spec.role
         book.sessions[name].changed_at = datetime.now(UTC)
-    reader.keys(book, today)
+    report.step("ids")
+    report.found("ids", reader.keys(book, today))
+    report.step("orders")
     orders = reader.live_orders()
     for order in orders:
         book.add(order)
     reader.mass_cancels(book)
+    report.orders(orders)
+    _drop_copies(config, reader, book)
+    report.step("messages")
+    settled, never_left, out_positions = _settle(config, reader, positions, lost, rebuilt, report)
+    poison = read_poison(config.gateway.state_dir)
+    report.found("poison", len(poison))
+    return Recovered(len(orders), last_batch, last_seq, settled, never_left, out_positions, poison, rebuilt)
+
+
+def _settle(
+    config: Config,
+    reader: Reader,
+    positions: Mapping[str, Mapping[str, Any]],
+    lost: Mapping[str, str],
+    rebuilt: Mapping[str, Rebuilt],
+    report: StartReport,
+) -> tuple[list[Send], list[Heard], dict[str, tuple[int, int]]]:
+    """Step 3 for all sessions: what became of their messages, what the core has to hear, and where each stands."""
     settled: list[Send] = []
     never_left: list[Heard] = []
     out_positions: dict[str, tuple[int, int]] = {}
     for name, spec in config.sessions.items():
         row = positions.get(name)
         cursor, number = (row["out_seq"], row["out_msg_seq_num"]) if row else (0, 0)
-        found, passed_over = settle_session(reader, spec, cursor, number)
+        if name in lost:
+            found, passed_over = in_doubt(reader, spec, cursor)
+            number = rebuilt[name].last_known if name in rebuilt else 0
+        else:
+            found, passed_over = settle_session(reader, spec, cursor, number)
         settled += found
         never_left += passed_over
         if found:
             cursor, number = found[-1].seq, found[-1].msg_seq_num or number
         out_positions[name] = (cursor, number)
-    poison = read_poison(config.gateway.state_dir)
-    return Recovered(len(orders), last_batch, last_seq, settled, never_left, out_positions, poison)
+        report.messages(name, found, reader.count_outgoing(name, cursor))
+        report.session(name, role=spec.role, ledger=_in_ledger(row), lost=lost.get(name, ""))
+        if name in rebuilt:
+            report.session(name, rebuilt=rebuilt[name]._asdict())
+    return settled, never_left, out_positions
 
 
-def require_stores(config: Config, book: Book, empty_stores: frozenset[str]) -> None:
-    """Refuse to start on a session whose numbers the ledger knows and whose store is not there."""
-    for name, spec in config.sessions.items():
-        state = book.sessions.get(name)
-        if state is None or not state.in_msg_seq_num or name in empty_stores:
-            continue
-        if not (spec.store_path / f"{spec.store_prefix}.seqnums").exists():
-            raise OperatorError(
-                f"session {name}: its message store is missing in {spec.store_path}, and the ledger has messages up"
-                f" to MsgSeqNum(34) {state.in_msg_seq_num}; restore the store, or agree a reset of the sequence"
-                f" numbers with the counterparty and start with: oms run --empty-store {name}"
-            )
+def _in_ledger(row: Mapping[str, Any] | None) -> dict[str, int]:
+    """A session's numbers as committed: the last one in, the last one out that is settled, resets."""
+    if row is None:
+        return {"in": 0, "out": 0, "resets": 0}
+    return {"in": row["in_msg_seq_num"], "out": row["out_msg_seq_num"], "resets": row["epoch"]}
 
 
-def verify_tail(reader: Reader) -> tuple[int, int]:
-    """Number of the last batch and of the last journal row, its hash made again and compared."""
-    heads = reader.rows("SELECT * FROM batches ORDER BY batch DESC LIMIT 1")
-    if not heads:
-        return 0, 0
-    head = heads[0]
-    rows = reader.rows(
-        "SELECT seq, kind, session, msg_type, msg_seq_num, order_id, cause, sending_time, received_at, trade_date,"
-        " raw, detail::text AS detail FROM journal WHERE batch = %s ORDER BY seq",
-        head["batch"],
-    )
-    journal = [JournalRow(**{**row, "raw": bytes(row["raw"])}) for row in rows]
-    made = batch_hash(bytes(head["prev_hash"]), head["batch"], head["committed_at"], journal)
-    if made != bytes(head["hash"]) or (head["batch"] == 1 and bytes(head["prev_hash"]) != GENESIS):
-        raise JournalFailure(
-            f"the last batch of the journal ({head['batch']}) does not match its hash: the ledger was changed by"
-            " other hands; run `oms verify` and restore it before you start"
-        )
-    return head["batch"], head["last_seq"]
+def _drop_copies(config: Config, reader: Reader, book: Book) -> None:
+    """What only one of a broker's two witnesses had told."""
+    specs = config.role("drop_copy")
+
+    def told(broker: str, key: copies.Key) -> bool:
+        return book.ledger is not None and book.ledger.copy_told(broker, *key)
+
+    of = {spec.name: spec.drop_copy_of for spec in specs}
+    seconds = {spec.name: spec.dialect.drop_copy_seconds for spec in specs}
+    book.drop_copies.configure(of, seconds, told, max(copies.KEEP, book.keep_ids))
+    for one in book.drop_copies:
+        witnesses.restore(reader.rows, one)
 
 
 def settle_session(reader: Reader, spec: SessionSpec, cursor: int, number: int) -> tuple[list[Send], list[Heard]]:
@@ -160,12 +205,29 @@ def _own_fields(raw: str) -> tuple[tuple[str, str], ...]:
     return tuple(sorted(pair for pair in split(raw) if pair[0] not in _SESSION_FIELDS))
 
 
-def align_sessions(engine: Engine, book: Book) -> dict[str, int]:
+def carry_stores_over(config: Config, wait: Callable[[float], object]) -> None:
+    """Right before the engines open the stores: those of sessions without a schedule go on from day to day.
+
+    Not over midnight (UTC), because the engine would still take them for another day's: then it waits.
+    """
+    now = datetime.now(UTC)
+    midnight = datetime.combine(now.date() + timedelta(days=1), time.min, UTC)
+    if midnight - now < _BEFORE_MIDNIGHT:
+        wait((midnight - now).total_seconds() + 1)
+    for spec in config.sessions.values():
+        if spec.settings.get("NonStopSession") == "Y":
+            carry_over(spec.store_path / spec.store_prefix, datetime.now(UTC))
+
+
+def align_sessions(engine: Engine, book: Book, report: StartReport | None = None) -> dict[str, int]:
     """Step 4: expect what follows the last message committed. Returns the sessions set back, with the number."""
     changed = {}
     for name in engine.sessions:
         wanted = book.sessions[name].in_msg_seq_num + 1
-        _, expected = engine.numbers(name)
+        next_sender, expected = engine.numbers(name)
+        if report is not None:
+            store = {"next_out": next_sender, "next_in": expected}
+            report.session(name, store=store, set_back_to=wanted if wanted < expected else None)
         # Where the engine expects less than we have committed its store was reset: its own logon decides.
         if wanted < expected:
             engine.set_next_target(name, wanted)
@@ -173,19 +235,28 @@ def align_sessions(engine: Engine, book: Book) -> dict[str, int]:
     return changed
 
 
-def config_row(book: Book, config: Config, at: datetime, today: date) -> JournalRow:
-    """The journal row that says with what configuration the gateway starts."""
+def config_row(
+    book: Book, config: Config, at: datetime, today: date, report: StartReport | None = None, run: str = ""
+) -> JournalRow:
+    """The journal row that says with what configuration the gateway starts, and what it found.
+
+    From now on the message stores here are those of `run` (`oms.new_machine`).
+    """
     detail: dict[str, Any] = {
+        "run": run,
         "name": config.gateway.name,
         "environment": config.gateway.environment,
         "trading": config.gateway.trading,
         "sessions": {
             name: {
                 "role": spec.role,
+                "drop_copy_of": spec.drop_copy_of,
                 "fix42": spec.appl_ver_id == "FIX.4.2",
                 "dialect": spec.dialect.name,
                 "status_requests": spec.dialect.status_requests,
                 "mass_cancel": spec.dialect.mass_cancel,
+                "mass_status": spec.dialect.mass_status,
+                "unknown_orders": spec.dialect.unknown_orders,
                 "replace": spec.dialect.replace,
             }
             for name, spec in config.sessions.items()
@@ -193,6 +264,8 @@ def config_row(book: Book, config: Config, at: datetime, today: date) -> Journal
         "limits": [rule.model_dump(mode="json") for rule in config.limits],
         "routes": [rule.model_dump(mode="json") for rule in config.routes],
     }
+    if report is not None:
+        detail["start"] = report.so_far()
     text = json.dumps(detail, separators=(",", ":"), default=str)
     return JournalRow(book.take_seq(), "config", "", "Start", None, None, None, None, at, today, b"", text)
 

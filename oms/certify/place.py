@@ -59,7 +59,11 @@ def write(directory: Path, versions: Iterable[str], ports: dict[str, int], rollo
         "instruments.csv": _INSTRUMENTS,
         "accounts.csv": "account,clients,active\n" + "".join(f"{one},*,Y\n" for one in accounts),
     }
-    texts |= {name: text for name, text in demo_files().items() if name.startswith("fix_specs/")}
+    # A scenario says every message that a broker gets: questions after a logon are in none of them.
+    quiet = "status_requests = true\nstatus_requests_per_second = 0\n"
+    for name, text in demo_files().items():
+        if name.startswith("fix_specs/"):
+            texts[name] = text.replace("status_requests = true\n", quiet)
     for name, text in texts.items():
         path = directory / name
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -7,6 +7,7 @@ not.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from rich.table import Table
 from oms.config.load import Config, load
 from oms.config.sessions import SessionSpec
 from oms.errors import ConfigError, Problem
+from oms.fix.store import missing_stores
 
 PLAIN_WIDTH = 120
 
@@ -68,7 +70,7 @@ def _problem(problem: Problem) -> dict[str, str]:
 def _session(spec: SessionSpec) -> dict[str, Any]:
     host = spec.host or "*"
     version = spec.begin_string if spec.transport_dictionary is None else f"{spec.begin_string} {spec.appl_ver_id}"
-    return {
+    return ({"drop_copy_of": spec.drop_copy_of} if spec.drop_copy_of else {}) | {
         "name": spec.name,
         "role": spec.role,
         "version": version,
@@ -87,8 +89,10 @@ def _as_json(config: Config) -> dict[str, Any]:
         "gateway": config.gateway.model_dump(mode="json"),
         "database": "embedded" if config.database.url is None else "configured",
         "sessions": [_session(spec) for spec in config.sessions.values()],
+        "missing_stores": missing_stores(config.sessions.values()),
         "routes": [rule.model_dump(mode="json") for rule in config.routes],
         "limits": [rule.model_dump(mode="json") for rule in config.limits],
+        "limit_rows": len(config.limit_rows),
         "instruments": len(config.instruments),
         "accounts": len(config.accounts),
         "warnings": [_problem(problem) for problem in config.warnings],
@@ -105,11 +109,13 @@ def _show(config: Config) -> None:
         ("gateway", f"{gateway.name}, environment {gateway.environment}, trading {gateway.trading}"),
         ("trade date", f"begins at {gateway.trading_day_rollover:%H:%M:%S} UTC"),
         ("state", str(gateway.state_dir)),
+        ("stores", _stores(config)),
         (
             "database",
             "embedded Postgres" if config.database.url is None else "the Postgres of [database] url",
         ),
         ("instruments", _instruments(config)),
+        *([("limit rows", _limit_rows(config))] if config.files.limits else []),
         ("accounts", f"{len(config.accounts)}, {sum(a.active for a in config.accounts.values())} active"),
     )
     for name, value in heads:
@@ -120,6 +126,20 @@ def _show(config: Config) -> None:
     for warning in config.warnings:
         console.print(f"warning: {warning}", markup=False, soft_wrap=True)
     console.print("ok", markup=False)
+
+
+def _limit_rows(config: Config) -> str:
+    kinds = Counter(row.control for row in config.limit_rows)
+    return f"{len(config.limit_rows)}: " + ", ".join(f"{count} {name}" for name, count in sorted(kinds.items()))
+
+
+def _stores(config: Config) -> str:
+    """How many sessions have a message store; one that is missing is new, or lost, which only the ledger knows."""
+    missing = missing_stores(config.sessions.values())
+    text = f"{len(config.sessions) - len(missing)} of {len(config.sessions)} sessions have a message store"
+    if missing:
+        text += f"; not {', '.join(missing)}: new, or lost (oms run --new-machine makes lost ones again)"
+    return text
 
 
 def _instruments(config: Config) -> str:
@@ -141,7 +161,8 @@ def _sessions_table(config: Config) -> Table:
     for spec in config.sessions.values():
         row = _session(spec)
         address = row["address"] + (" TLS" if spec.tls else "")
-        table.add_row(spec.name, spec.role, row["version"], spec.session_id, address, spec.dialect.name)
+        role = f"drop copy of {spec.drop_copy_of}" if spec.drop_copy_of else spec.role
+        table.add_row(spec.name, role, row["version"], spec.session_id, address, spec.dialect.name)
     return table
 
 

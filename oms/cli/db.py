@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 from oms.cli.output import clean, config_option, emit_json, json_option
+from oms.cli.rebuild import rebuild_
 from oms.config.load import load
 from oms.ledger.database import (
     SCHEMA_VERSION,
@@ -15,6 +17,7 @@ from oms.ledger.database import (
     migrate_configured,
     open_database,
 )
+from oms.ledger.lease import lease_status
 
 NOT_CURRENT = 1
 
@@ -44,6 +47,9 @@ def migrate(path: Path, as_json: bool) -> None:
         click.echo(f"The ledger went from schema {before or 'none'} to {SCHEMA_VERSION}.")
 
 
+db.add_command(rebuild_)
+
+
 @db.command("status", epilog="Example: oms db status")
 @config_option
 @json_option
@@ -52,7 +58,7 @@ def status(context: click.Context, path: Path, as_json: bool) -> None:
     """Show server, schema, size and rows. Exit code 1 unless the schema is this program's."""
     config = load(path)
     with open_database(config, create=False) as url, database_errors(url):
-        found = database_status(url)
+        found = database_status(url) | {"lease": lease_status(url)}
     current = found["schema"] == SCHEMA_VERSION
     if as_json:
         emit_json({"ok": current, "embedded": config.database.url is None, "needs": SCHEMA_VERSION, **found})
@@ -63,6 +69,7 @@ def status(context: click.Context, path: Path, as_json: bool) -> None:
             ("database", f"{kind}, {found['database']}, PostgreSQL {found['postgres']}"),
             ("schema", f"{found['schema'] or 'none'}{needs}"),
             ("gateway", "is running" if found["gateway_running"] else "is not running"),
+            *_lease_lines(found["lease"]),
             ("size", found["size"]),
             *[(name, f"about {rows:,} rows" if rows else "no rows") for name, rows in found["rows"].items()],
         ]
@@ -70,3 +77,14 @@ def status(context: click.Context, path: Path, as_json: bool) -> None:
             click.echo(f"{name:<18} {clean(text)}")
     if not current:
         context.exit(NOT_CURRENT)
+
+
+def _lease_lines(lease: dict[str, Any] | None) -> list[tuple[str, str]]:
+    """Who may write, and who would follow."""
+    if lease is None or not lease["token"]:
+        return [("lease", "no gateway has had it yet")]
+    renewed = f"{lease['renewed_at']:%Y-%m-%d %H:%M:%S}"
+    return [
+        ("lease", f"{lease['token']}, {lease['state']} by {lease['holder']}, renewed {renewed}"),
+        ("standby", ", ".join(lease["standbys"]) or "none waits"),
+    ]

@@ -6,10 +6,13 @@ the name of the operating system's user.
 
 from __future__ import annotations
 
+from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import click
+from rich.table import Table
 
 from oms.cli.orders_view import items_table
 from oms.cli.output import (
@@ -22,14 +25,19 @@ from oms.cli.output import (
     limit_option,
     print_tables,
     reading,
+    span,
     table,
     wire_text,
 )
 from oms.config.load import load
 from oms.ledger import queries
+from oms.ledger.overdue import AgedItem, aged, list_items
 from oms.ledger.records import ItemStory
 from oms.ops.control import call
 
+LIST_COLUMNS = (
+    "age>", "due~", "severity", "kind", "session", "OrderID(37)", "what~", "owner", "item", "row>",
+)  # fmt: skip
 WORDS = {"exceptions.take": "taken", "exceptions.note": "noted", "exceptions.resolve": "resolved"}
 
 
@@ -38,24 +46,71 @@ def exceptions() -> None:
     """Exception items: contradictions between what we know and what a counterparty said."""
 
 
-@exceptions.command("list", epilog="Example: oms exceptions list --all")
+@exceptions.command("list", epilog="Example: oms exceptions list --overdue")
 @config_option
 @click.option("--all", "everything", is_flag=True, help="Resolved ones too.")
+@click.option("--overdue", is_flag=True, help="Only those that are, or were, open for longer than they may.")
 @click.option("--order", "order_id", help="OrderID(37), ours.")
+@click.option("--owner", help="Only those of this owner: an operator, or operations where nobody took them.")
 @limit_option
 @json_option
-def list_(path: Path, everything: bool, order_id: str | None, limit: int, as_json: bool) -> None:
-    """List exception items that are open, newest first."""
-    with reading(path) as (_, engine):
-        found = queries.list_exceptions(engine, state=None if everything else "open", order_id=order_id, limit=limit)
-    made = items_table(found, "Exception items" if everything else "Open exception items")
+def list_(
+    path: Path,
+    everything: bool,
+    overdue: bool,
+    order_id: str | None,
+    owner: str | None,
+    limit: int,
+    as_json: bool,
+) -> None:
+    """List exception items that are open: those first that are overdue, or due next."""
+    with reading(path) as (config, engine):
+        found = list_items(
+            engine,
+            config.exceptions,
+            datetime.now(UTC),
+            resolved=everything,
+            overdue=overdue,
+            order_id=order_id,
+            owner=owner,
+            limit=limit,
+        )
     if as_json:
-        emit_json(found)
-    elif made is None:
-        click.echo("No exception items." if everything else "No open exception items.")
+        emit_json([one.as_json() for one in found])
+    elif not found:
+        kind = "overdue" if overdue else "" if everything else "open"
+        click.echo(" ".join(f"No {kind} exception items.".split()))
     else:
-        console().print(made)
-        click.echo("oms exceptions show ITEM has the evidence, oms orders explain OrderID(37) the story of an order.")
+        console().print(_aged_table(found))
+        late = sum(one.overdue and one.item.state == "open" for one in found)
+        click.echo(f"{late} of {len(found)} overdue. oms exceptions show ITEM has the evidence and the history.")
+
+
+def _aged_table(found: list[AgedItem]) -> Table:
+    rows = [
+        (
+            span(one.age.total_seconds()),
+            _due(one),
+            one.item.severity,
+            one.item.kind,
+            one.item.session,
+            one.item.order_id or "",
+            one.item.text + (f"; resolved: {one.item.resolution}" if one.item.state == "resolved" else ""),
+            one.item.owner,
+            one.item.item_id,
+            one.item.seq,
+        )
+        for one in found
+    ]
+    return table("Exception items, the most overdue first", LIST_COLUMNS, rows)
+
+
+def _due(one: AgedItem) -> str:
+    """`OVERDUE by 12 min 3 s`, `in 20 min 0 s`; of what is resolved: `in time` or `late by ...`."""
+    left = one.minutes * 60 - one.age.total_seconds()
+    if one.item.state == "open":
+        return f"OVERDUE by {span(-left)}" if one.overdue else f"in {span(left)}"
+    return f"late by {span(-left)}" if one.overdue else "in time"
 
 
 @exceptions.command(epilog="Example: oms exceptions show X00000002F")
@@ -64,34 +119,49 @@ def list_(path: Path, everything: bool, order_id: str | None, limit: int, as_jso
 @json_option
 def show(item_id: str, path: Path, as_json: bool) -> None:
     """One item: what it says, the message that raised it, and who did what about it."""
-    with reading(path) as (_, engine):
+    with reading(path) as (config, engine):
         story = queries.exception_item(engine, item_id)
+        now = datetime.now(UTC)
     if story is None:
         raise NotFound(f"there is no exception item {item_id}; `oms exceptions list --all` shows them")
+    one = aged(story.item, config.exceptions, now)
     if as_json:
-        emit_json(story)
+        rows = [story.evidence, *story.history, story.closed]
+        seqs = sorted({row.seq for row in rows if row is not None} | {story.item.seq})
+        emit_json(asdict(story) | {"item": one.as_json() | {"evidence": seqs}})
         return
-    _show(story)
+    _show(story, one)
 
 
-def _show(story: ItemStory) -> None:
+def _show(story: ItemStory, one: AgedItem) -> None:
     print_tables(console(), [items_table([story.item], f"Exception item {story.item.item_id}")])
+    click.echo(f"\nage {span(one.age.total_seconds())}, due {day_and_time(one.due_at)[:19]} UTC, {_due(one)}")
     raised = story.evidence
     if raised is not None:
         who = raised.session or "the gateway"
         click.echo(f"\nRaised by journal row {raised.seq}: {raised.kind} {raised.msg_type} of {who}")
         click.echo(wire_text(raised.raw).replace("\x01", "|"))
-    rows = [
+    columns = ("when", "operator", "what", "why~", "journal row>")
+    print_tables(console(), [table("History (times UTC)", columns, _history(story))])
+    if story.item.state == "open":
+        name = story.item.item_id
+        click.echo(f"\noms exceptions take {name}; oms exceptions resolve {name} --reason TEXT")
+
+
+def _history(story: ItemStory) -> list[tuple[object, ...]]:
+    """From the journal, which nobody can change: opened, what operators did, and resolved by rule."""
+    item = story.item
+    rows: list[tuple[object, ...]] = [(day_and_time(item.opened_at), "", "opened by rule", item.text, item.seq)]
+    rows += [
         (day_and_time(one.received_at), done.operator, WORDS.get(done.verb, ""), done.args.get("text", ""), one.seq)
         for one in story.history
         if (done := one.command) is not None
     ]
-    if rows:
-        columns = ("when", "operator", "what", "why~", "journal row>")
-        print_tables(console(), [table("History (times UTC)", columns, rows)])
-    if story.item.state == "open":
-        name = story.item.item_id
-        click.echo(f"\noms exceptions take {name}; oms exceptions resolve {name} --reason TEXT")
+    by_operator = any(one.msg_type == "exceptions.resolve" for one in story.history)
+    if item.state == "resolved" and not by_operator:
+        row = "" if story.closed is None else story.closed.seq
+        rows.append((day_and_time(item.resolved_at), "", "resolved by rule", item.resolution or "", row))
+    return rows
 
 
 reason_option = click.option("--reason", "text", required=True, help="Why; kept in the journal with your name.")

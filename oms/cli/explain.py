@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -11,7 +12,7 @@ from rich.text import Text
 
 from oms.cli import story as told
 from oms.cli.fix_names import SessionNames
-from oms.cli.orders_view import children_table, fills_table, items_table, requests_table
+from oms.cli.orders_view import children_table, fills_json, fills_table, items_table, requests_table
 from oms.cli.output import (
     clean,
     console,
@@ -25,6 +26,7 @@ from oms.cli.output import (
     table,
     wire_text,
 )
+from oms.ledger.moment import Archived
 from oms.ledger.records import JournalEntry, OrderStory
 
 ARROWS = {"in": "<-", "out": "->", "refused": "<x"}
@@ -36,7 +38,8 @@ def explain_text(story: OrderStory, names: SessionNames) -> None:
     """For people: summary, steps, time spent, ledger rows."""
     out = console()
     order = story.order
-    out.print(Text(f"Order {clean(order.order_id)} of {order.client}, trade date {order.trade_date}", style="bold"))
+    whose = order.client or "no client, adopted"
+    out.print(Text(f"Order {clean(order.order_id)} of {whose}, trade date {order.trade_date}", style="bold"))
     alarming = {"look at"} if told.to_look_at(story) else set()
     print_labelled(
         out,
@@ -54,7 +57,7 @@ def explain_text(story: OrderStory, names: SessionNames) -> None:
             time_spent,
             children_table(story.children),
             requests_table(story.requests),
-            fills_table(story.fills),
+            fills_table(story.fills, story.witnesses),
             items_table(story.items),
         ],
     )
@@ -113,8 +116,15 @@ def explain_raw(entries: tuple[JournalEntry, ...] | list[JournalEntry]) -> None:
         click.echo(f"{when} {entry.kind} {clean(entry.session)} {text or entry.msg_type}")
 
 
-def explain_json(story: OrderStory, names: SessionNames) -> None:
-    """The whole story as one JSON object."""
+def explain_away(away: list[Archived], *, quiet: bool) -> None:
+    """Where the messages are that the ledger no longer has; on standard error, so that raw messages stay alone."""
+    for day in () if quiet else away:
+        said = f"journal rows {day.first_seq} to {day.last_seq} of {day.day} are in {day.file}"
+        click.echo(f"archived: {said}; to see them here: oms archive restore {day.file}", err=True)
+
+
+def explain_json(story: OrderStory, names: SessionNames, away: Sequence[Archived] = ()) -> None:
+    """The whole story as one JSON object; `away`: the archived days that have messages of it."""
     emit_json(
         {
             "order": story.order,
@@ -124,8 +134,9 @@ def explain_json(story: OrderStory, names: SessionNames) -> None:
             "hops": told.hops(story),
             "children": story.children,
             "requests": story.requests,
-            "fills": story.fills,
+            "fills": fills_json(story.fills, story.witnesses),
             "exceptions": story.items,
+            "archived": [{"day": day.day, "file": day.file} for day in away],
         }
     )
 

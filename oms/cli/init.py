@@ -83,6 +83,7 @@ def _tell(config: Path, names: list[str], trading: str) -> None:
         "sessions.cfg": "FIX sessions: CLIENT1, CLIENT2, BROKER1, BROKER2",
         "instruments.csv": "instruments that may be traded",
         "accounts.csv": "accounts, and who may use them",
+        "limits.csv": "limits on projections: not in force until oms.toml names it",
     }
     click.echo(f"Written to {config.parent}:")
     for name in names:

@@ -13,6 +13,8 @@ from typing import Any
 
 import click
 
+from oms.cli.approvals import say_done
+from oms.cli.kill_drill import drill
 from oms.cli.output import NotFound, config_option, console, emit_json, json_option, number, reading, table
 from oms.config.load import load
 from oms.core.kill import SCOPES
@@ -22,6 +24,13 @@ from oms.ops.control import call
 
 NOT_PROVEN = 1
 _LOOK_SECONDS = 0.2
+_SCOPE_WORDS = {
+    "client": "this client session",
+    "account": "this account",
+    "symbol": "this symbol",
+    "broker": "this broker session",
+    "trader": "this trader, or a desk whose traders' names begin alike",
+}
 COLUMNS = (
     "OrderID(37)",
     "client",
@@ -43,9 +52,12 @@ def kill() -> None:
     """
 
 
+kill.add_command(drill)
+
+
 def _scope_options(command: Any) -> Any:
     for part in reversed(SCOPES):
-        text = f"Only this {part}; * and ? match any."
+        text = f"Only {_SCOPE_WORDS[part]}; * and ? match any."
         command = click.option(f"--{part}", metavar="PATTERN", help=text)(command)
     return command
 
@@ -55,12 +67,20 @@ def _scope_options(command: Any) -> Any:
 @click.option("--firm", is_flag=True, help="Everything: needed where no scope is given.")
 @click.option("--reason", "text", required=True, help="Why; kept in the journal with your name, and told to clients.")
 @click.option("--keep-orders", is_flag=True, help="Stop new orders only; leave live ones alone.")
+@click.option("--reduce-only", is_flag=True, help="Let orders through that reduce a position.")
 @click.option("--wait", "seconds", type=click.FloatRange(0, 3600), default=10, show_default=True,
               help="Seconds to wait for the proof.")  # fmt: skip
 @config_option
 @json_option
 def engage(
-    path: Path, firm: bool, text: str, keep_orders: bool, seconds: float, as_json: bool, **scope: str | None
+    path: Path,
+    firm: bool,
+    text: str,
+    keep_orders: bool,
+    reduce_only: bool,
+    seconds: float,
+    as_json: bool,
+    **scope: str | None,
 ) -> None:
     """Stop new orders and replaces at once, and cancel live orders. Exit code 1 while one is unanswered."""
     given = {part: pattern for part, pattern in scope.items() if pattern}
@@ -69,9 +89,11 @@ def engage(
             "give a scope (--client, --account, --symbol, --broker, --trader), or --firm for everything"
         )
     args = {**given, "text": text} | ({"cancel": "N"} if keep_orders else {})
+    args |= {"reduce_only": "Y"} if reduce_only else {}
     answer = call(load(path).gateway.state_dir, "kill.engage", args)
     if not as_json:
-        click.echo(f"Kill switch {answer['kill_id']} is engaged for {answer['scope']}: no new orders, no replaces.")
+        stopped = "no new orders, no replaces" + (" but those that reduce a position" if reduce_only else "")
+        click.echo(f"Kill switch {answer['kill_id']} is engaged for {answer['scope']}: {stopped}.")
     if answer["problem"]:
         raise click.ClickException(str(answer["problem"]))
     if keep_orders:
@@ -153,7 +175,7 @@ def list_(path: Path, as_json: bool) -> None:
 def release(kill_id: str, text: str, path: Path, as_json: bool) -> None:
     """Let new orders in again. Orders that were canceled stay so."""
     answer = call(load(path).gateway.state_dir, "kill.release", {"kill_id": kill_id, "text": text})
-    if as_json:
-        emit_json(answer)
+    if as_json or "proposal_id" in answer:
+        say_done(answer, as_json)
     else:
         click.echo(f"Kill switch {kill_id} is released (journal row {answer['journal_seq']}).")

@@ -30,18 +30,24 @@ COMMANDS = {
     "init": Entry("oms.cli.init", "Write a working configuration into a directory."),
     "check": Entry("oms.cli.check", "Check a configuration and show what it says."),
     "run": Entry("oms.cli.run", "Run the gateway in the foreground."),
+    "start-report": Entry("oms.cli.start_report", "What a start found and did, step by step."),
     "demo": Entry("oms.cli.demo", "Gateway, brokers and clients on this machine; prove that their views agree."),
     "sim": Entry("oms.cli.sim", "Simulated brokers and clients."),
     "certify": Entry("oms.cli.certify", "The standard's order state scenarios against a gateway; a dated report."),
     "orders": Entry("oms.cli.orders", "List, show and explain orders."),
-    "fills": Entry("oms.cli.fills", "List fills, corrections and busts."),
+    "fills": Entry("oms.cli.fills", "List fills, corrections and busts; enter those that were told otherwise."),
     "positions": Entry("oms.cli.positions", "Positions per account, symbol and broker, from fills alone."),
-    "sessions": Entry("oms.cli.sessions", "List FIX sessions and what they are doing."),
+    "sessions": Entry("oms.cli.sessions", "List and show FIX sessions; log them on and out; set their numbers."),
+    "health": Entry("oms.cli.health", "Whether the gateway is well; exit code 1 if not."),
+    "approvals": Entry("oms.cli.approvals", "Approve or reject what another operator proposed."),
     "kill": Entry("oms.cli.kill", "Stop trading for a scope, prove it, release it."),
+    "reconcile": Entry("oms.cli.reconcile", "What comparing our orders with brokers found."),
     "exceptions": Entry("oms.cli.exceptions", "List what contradicts what we know, and close it."),
     "dialect": Entry("oms.cli.dialect", "Try the tag rules of a counterparty on a message; list and show dialects."),
     "route": Entry("oms.cli.route", "Explain which route an order would take."),
+    "risk": Entry("oms.cli.risk", "Ask the limits about an order, or about the orders of days past."),
     "verify": Entry("oms.cli.verify", "Prove the journal: hash chain, and replay equals tables."),
+    "archive": Entry("oms.cli.archive", "Days of the journal into files, and back for questions."),
     "db": Entry("oms.cli.db", "Migrate the ledger's database and show its state."),
 }
 
@@ -58,7 +64,7 @@ class Oms(click.Group):
         entry = COMMANDS.get(cmd_name)
         if entry is None or find_spec(entry.module) is None:
             return None
-        command: click.Command = getattr(import_module(entry.module), cmd_name)
+        command: click.Command = getattr(import_module(entry.module), cmd_name.replace("-", "_"))
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -1,4 +1,4 @@
-"""`oms orders`: list orders, show one, explain one from the first message to the last."""
+"""`oms orders`: list orders, show one, explain one from the first message to the last, cancel one."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from oms.cli import words
 from oms.cli.fix_names import SessionNames
 from oms.cli.orders_view import (
     children_table,
+    fills_json,
     fills_table,
     items_table,
     order_details,
@@ -29,19 +30,22 @@ from oms.cli.output import (
     print_tables,
     reading,
 )
+from oms.config.load import load
 from oms.errors import OperatorError
 from oms.ledger import queries
 from oms.ledger.database import Engine
+from oms.ledger.moment import days_away
 from oms.ledger.records import ClientOrder, Match, OrderStory
+from oms.ops.control import call
 
 MESSAGES = 50
 IDENTIFIER_HELP = """ID is an OrderID(37), a ClOrdID(11) or an ExecID(17), the client's or the broker's, of the
     order or of a cancel or replace of it."""
 
 
-@click.group(short_help="List, show and explain orders.")
+@click.group(short_help="List, show, explain and cancel orders.")
 def orders() -> None:
-    """Orders in the ledger: list them, show one, explain one from its first message to its last."""
+    """Orders in the ledger: list them, show one, explain one from its first message to its last, cancel one."""
 
 
 def _statuses(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> tuple[str, ...]:
@@ -118,7 +122,7 @@ def show(identifier: str, path: Path, as_json: bool) -> None:
                     "order": story.order,
                     "children": story.children,
                     "requests": story.requests,
-                    "fills": story.fills,
+                    "fills": fills_json(story.fills, story.witnesses),
                     "exceptions": story.items,
                 }
             )
@@ -128,7 +132,7 @@ def show(identifier: str, path: Path, as_json: bool) -> None:
         belonging = (
             children_table(story.children),
             requests_table(story.requests),
-            fills_table(story.fills),
+            fills_table(story.fills, story.witnesses),
             items_table(story.items),
         )
         print_tables(out, belonging)
@@ -149,12 +153,14 @@ def explain(identifier: str, raw: bool, path: Path, as_json: bool) -> None:
         names = SessionNames(config)
         story = _story_of(engine, identifier)
         if story is not None:
+            away = days_away(engine, story)
             if raw:
                 printing.explain_raw(story.entries)
             elif as_json:
-                printing.explain_json(story, names)
+                printing.explain_json(story, names, away)
             else:
                 printing.explain_text(story, names)
+            printing.explain_away(away, quiet=as_json)
             return
         entries = queries.find_messages(engine, identifier, MESSAGES)
         if not entries:
@@ -165,6 +171,27 @@ def explain(identifier: str, raw: bool, path: Path, as_json: bool) -> None:
             printing.messages_json(entries, identifier, names)
         else:
             printing.explain_messages(entries, identifier, names)
+
+
+@orders.command("cancel", epilog='Example: oms orders cancel O00000002F --reason "the broker knows it, we do not"')
+@click.argument("order_id", metavar="ORDERID")
+@click.option("--reason", "text", required=True, help="Why; kept in the journal with your name.")
+@config_option
+@json_option
+def cancel(order_id: str, text: str, path: Path, as_json: bool) -> None:
+    """Ask the broker to cancel an order, a client's or an adopted one. Its answer shows in `oms orders show`.
+
+    ORDERID is the OrderID(37) of ours. A broker that is logged out gets the cancel at its next logon.
+    """
+    answer = call(load(path).gateway.state_dir, "orders.cancel", {"order_id": order_id, "text": text})
+    if as_json:
+        emit_json(answer)
+        return
+    how = "waits for the logon of" if answer["state"] == "held" else "goes to"
+    click.echo(
+        f"The cancel of {order_id} {how} {answer['broker']} as ClOrdID(11) {answer['cl_ord_id']}"
+        f" (journal row {answer['journal_seq']})."
+    )
 
 
 def _story_of(engine: Engine, identifier: str) -> OrderStory | None:

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
 
 from rich.table import Table
 
 from oms.cli import words
 from oms.cli.output import day_and_time, number, of_day, plural, table, times
-from oms.ledger.records import ChildOrder, ClientOrder, ExceptionItem, Fill, Request
+from oms.ledger.records import ChildOrder, ClientOrder, Confirmation, ExceptionItem, Fill, Request
 
 ORDER_COLUMNS = (
     "received", "OrderID(37)", "client", "ClOrdID(11)", "Account(1)", "order~", "OrdStatus(39)~", "broker", "note~",
 )  # fmt: skip
 FILL_COLUMNS = (
     "executed", "OrderID(37)", "kind", "execution~", "Account(1)", "broker", "ExecID(17) broker",
-    "ExecID(17) client", "received",
+    "ExecID(17) client", "received", "witnesses~",
 )  # fmt: skip
+ADOPTED = "none: adopted"  # where others have their client
 ITEM_COLUMNS = ("since", "severity", "kind", "session", "OrderID(37)", "what~", "owner", "item", "row>")
 
 
@@ -45,8 +48,8 @@ def order_row(order: ClientOrder, when: str, brokers: Sequence[str], open_items:
     return (
         when,
         order.order_id,
-        order.client,
-        order.original_cl_ord_id,
+        order.client or ADOPTED,
+        order.original_cl_ord_id if order.client else order.cl_ord_id,
         order.account,
         terms_text(order),
         status_text(order),
@@ -73,10 +76,10 @@ def order_details(order: ClientOrder) -> Table:
     changed = order.order_qty != order.original_order_qty or order.price != order.original_price
     changed = changed or order.stop_px != order.original_stop_px
     rows: list[tuple[str, object]] = [
-        ("client", order.client),
+        ("client", order.client or ADOPTED),
         ("trader", order.trader),
         ("Account(1)", order.account),
-        ("ClOrdID(11)", order.original_cl_ord_id),
+        ("ClOrdID(11)", order.original_cl_ord_id if order.client else ""),
         ("ClOrdID(11) now", order.cl_ord_id if order.cl_ord_id != order.original_cl_ord_id else ""),
         ("Side(54)", words.side(order.side)),
         ("Symbol(55)", order.symbol),
@@ -160,25 +163,45 @@ def requests_table(requests: Sequence[Request]) -> Table | None:
     return table("Requests", columns, rows) if rows else None
 
 
-def fills_table(fills: Sequence[Fill]) -> Table | None:
-    """Fills, None where there are none."""
+def witnesses_text(said: Sequence[Confirmation]) -> str:
+    """``order session, drop copy`` who tells a fill; one that differs with its own figures."""
+    return ", ".join(
+        one.witness if one.agrees else f"{one.witness} tells {number(one.quantity)} at {number(one.price)}"
+        for one in said
+    )
+
+
+def _kind(fill: Fill) -> str:
+    """``trade``, ``bust of E7``, ``correct of E7 by hand``."""
+    hand = " by hand" if fill.origin == "manual" else ""
+    return fill.kind + (f" of {fill.exec_ref_id}" if fill.exec_ref_id else "") + hand
+
+
+def fills_table(fills: Sequence[Fill], witnesses: Mapping[str, Sequence[Confirmation]]) -> Table | None:
+    """Fills with who tells them, None where there are none."""
     moments = [moment for one in fills for moment in (one.transact_time, one.received_at)]
     when = times(moments)
     rows = [
         (
             when(one.transact_time),
             one.order_id or "none of ours",
-            one.kind + (f" of {one.exec_ref_id}" if one.exec_ref_id else ""),
+            _kind(one),
             f"{words.side(one.side)} {number(one.last_qty)} {one.symbol} at {number(one.last_px)}",
             one.account,
             one.broker,
             one.exec_id,
             one.client_exec_id,
             when(one.received_at),
+            witnesses_text(witnesses.get(one.client_exec_id, ())),
         )
         for one in fills
     ]
     return table(f"Fills{of_day(moments)}", FILL_COLUMNS, rows) if rows else None
+
+
+def fills_json(fills: Sequence[Fill], witnesses: Mapping[str, Sequence[Confirmation]]) -> list[dict[str, Any]]:
+    """Fills as objects, each with its witnesses."""
+    return [asdict(one) | {"witnesses": witnesses.get(one.client_exec_id, [])} for one in fills]
 
 
 def items_table(items: Sequence[ExceptionItem], title: str = "Exception items") -> Table | None:

@@ -18,7 +18,6 @@ from typing import Any
 
 import click
 
-from oms.app import core_terms_of
 from oms.cli import output, words
 from oms.config.load import Config, load
 from oms.config.rules import ORD_TYPES, TIMES_IN_FORCE
@@ -29,6 +28,7 @@ from oms.errors import OperatorError
 from oms.ledger.database import is_gateway_running, open_ledger
 from oms.ledger.embedded import EmbeddedPostgres
 from oms.ledger.queries import list_sessions
+from oms.terms import core_terms_of
 
 NOT_ROUTABLE = 1
 SIDES = {"buy": "1", "sell": "2", "sell_short": "5"}

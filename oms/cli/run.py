@@ -1,8 +1,9 @@
 """``oms run``: one gateway in the foreground, from its configuration to an orderly stop.
 
 Exit codes: 0 stopped as asked, 1 halted by a failure, 2 the configuration, the database or a port does not allow it
-to start, 130 ended at once by a second signal. Between the start and the stop this process belongs to the gateway: it
-always ends with `os._exit`, because a thread of the FIX engine that hangs must not keep it alive.
+to start, 3 the ledger is another gateway's by now, 130 ended at once by a second signal. Between the start and the
+stop this process belongs to the gateway: it always ends with `os._exit`, because a thread of the FIX engine that
+hangs must not keep it alive, and because a gateway that has lost its lease must not say a word more.
 """
 
 from __future__ import annotations
@@ -24,22 +25,28 @@ import structlog
 from oms.app import Gateway
 from oms.cli.output import config_option
 from oms.config.load import Config, load
-from oms.errors import OmsError, OperatorError
+from oms.errors import LeaseLost, OmsError, OperatorError
 from oms.ops import log as logs
+from oms.standby import stand_by
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 STOP_SECONDS = 30  # sessions log out, what was heard is committed; a lost database must not keep us for ever
-DONE, HALTED, CANNOT_START, AT_ONCE = 0, 1, 2, 130
+DONE, HALTED, CANNOT_START, LOST, AT_ONCE = 0, 1, 2, 3, 130
 
 log = structlog.get_logger("oms.run")
 
 
-@click.command(epilog="Example: oms run --config desk/oms.toml")
+@click.command(epilog="\b\nExamples:\n  oms run --config desk/oms.toml\n  oms run --standby --config desk/oms.toml")
 @config_option
 @click.option(
     "--ready-file",
     type=click.Path(path_type=Path),
     help="Written with the process number when the gateway is open, removed when it stops.",
+)
+@click.option(
+    "--standby",
+    is_flag=True,
+    help="Wait while another gateway has the ledger, and take over when it dies or stops; start at once if none has.",
 )
 @click.option(
     "--empty-store",
@@ -48,16 +55,34 @@ log = structlog.get_logger("oms.run")
     metavar="SESSION",
     help="Start this session although its message store is gone: a reset was agreed. May be repeated.",
 )
-def run(path: Path, ready_file: Path | None, empty_stores: tuple[str, ...]) -> None:
+@click.option(
+    "--new-machine",
+    is_flag=True,
+    help="Make message stores that are lost again from the ledger: the state directory is gone, or it is an old one.",
+)
+def run(path: Path, ready_file: Path | None, standby: bool, empty_stores: tuple[str, ...], new_machine: bool) -> None:
     """Run the gateway in the foreground until SIGTERM or SIGINT (Ctrl-C); a second one ends it at once."""
     config = load(path)
     logs.configure(config.log)
-    _remove(ready_file)
+    if standby:
+        _require_place(ready_file)  # the file itself may be that of the gateway that runs
+    else:
+        _remove(ready_file)
     for warning in config.warnings:
         log.warning("configuration", text=str(warning))
     with _LastWord() as last_word:
-        gateway = Gateway(config, frozenset(empty_stores))
-        _stop_on_signals(gateway.stop)
+        stopping = _Stopping()
+        _stop_on_signals(stopping.stop)
+        claim = None
+        if standby:
+            click.echo(waiting_line(config), err=True)
+            claim = stand_by(config, stopping.asked, stores_may_be_lost=new_machine or bool(empty_stores))
+            if claim is None:
+                return
+            config = claim.config
+            _remove(ready_file)
+        gateway = Gateway(config, frozenset(empty_stores), claim, _lost, new_machine)
+        stopping.then(gateway.stop)
 
         def opened() -> None:
             last_word.opened = True
@@ -65,7 +90,38 @@ def run(path: Path, ready_file: Path | None, empty_stores: tuple[str, ...]) -> N
             _write(ready_file)
 
         gateway.run(opened)
-        _remove(ready_file)
+        _remove_ours(ready_file)
+
+
+def waiting_line(config: Config) -> str:
+    """What a standby waits for, in one line."""
+    line = "oms stands by: it takes over when the gateway that has the ledger ends or no longer renews its lease"
+    if config.database.url is None:
+        line += "; on the embedded Postgres it can follow a process, not a machine: for that name a [database] url"
+    return f"{line}; Ctrl-C or SIGTERM stops it"
+
+
+class _Stopping:
+    """What a signal stops: the wait for the ledger, then the gateway."""
+
+    def __init__(self) -> None:
+        self.asked = threading.Event()
+        self._stop: Callable[[], None] = lambda: None
+
+    def stop(self) -> None:
+        self.asked.set()
+        self._stop()
+
+    def then(self, stop: Callable[[], None]) -> None:
+        """From now on this is stopped, at once if that was asked meanwhile."""
+        self._stop = stop
+        if self.asked.is_set():
+            stop()
+
+
+def _lost(error: LeaseLost) -> NoReturn:
+    """Not a Logout(5), not a line into a message store: they are another gateway's by now."""
+    _end(LOST, f"oms: {error}; ended at once; start it again as a standby: oms run --standby")
 
 
 def open_line(config: Config) -> str:
@@ -102,12 +158,22 @@ def _remove(ready_file: Path | None) -> None:
     """That of an earlier run must not pass for ours, nor ours outlive us."""
     if ready_file is None:
         return
+    _require_place(ready_file)
     try:
-        if not ready_file.parent.is_dir():
-            raise NotADirectoryError(None, "there is no such directory")
         ready_file.unlink(missing_ok=True)
     except OSError as error:
         raise _unusable(ready_file, error) from error
+
+
+def _require_place(ready_file: Path | None) -> None:
+    if ready_file is not None and not ready_file.parent.is_dir():
+        raise _unusable(ready_file, NotADirectoryError(None, "there is no such directory"))
+
+
+def _remove_ours(ready_file: Path | None) -> None:
+    """Unless a standby that has followed us has written its own by now."""
+    if ready_file is not None and ready_file.exists() and ready_file.read_text("ascii").strip() == str(os.getpid()):
+        _remove(ready_file)
 
 
 def _unusable(ready_file: Path, error: OSError) -> OperatorError:

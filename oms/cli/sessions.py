@@ -1,4 +1,4 @@
-"""`oms sessions`: which FIX sessions there are, how far they are, and what they are doing."""
+"""`oms sessions`: which FIX sessions there are and what they are doing; see also `session_control`, `set_seq`."""
 
 from __future__ import annotations
 
@@ -21,19 +21,21 @@ from oms.cli.output import (
     span,
     table,
 )
+from oms.cli.session_control import COMMANDS
+from oms.cli.set_seq import set_seq
 from oms.config.load import Config
 from oms.ledger import queries
 from oms.ledger.database import Engine, is_gateway_running
 from oms.ledger.records import SessionActivity
 from oms.ledger.statistics import latencies, refusals
 
-COLUMNS = (
+LIST_COLUMNS = (
     "session", "role", "version", "state~", "since (UTC)", "MsgSeqNum(34) in>", "out>", "waiting>", "resets>",
     "orders today>", "alive>", "fills today>",
 )  # fmt: skip
 
 
-@click.group(short_help="List FIX sessions and what they are doing.")
+@click.group(short_help="List and show FIX sessions; log them on and out; set their sequence numbers.")
 def sessions() -> None:
     """FIX sessions: clients and brokers."""
 
@@ -55,11 +57,15 @@ def list_(path: Path, stats: bool, as_json: bool) -> None:
         out = console()
         state = "is running" if running else "is not running"
         click.echo(f"Gateway {config.gateway.name} ({config.gateway.environment}) {state}; trade date {today}.")
-        print_tables(out, [table("Sessions", COLUMNS, [_row(one) for one in found])])
+        print_tables(out, [table("Sessions", LIST_COLUMNS, [_row(one) for one in found])])
         if any(one.get("waiting") for one in found):
             click.echo("waiting: messages that leave when the session is logged on")
         if stats:
             _show_statistics(engine)
+
+
+for command in (*COMMANDS, set_seq):
+    sessions.add_command(command)
 
 
 def _sessions(config: Config, active: Sequence[SessionActivity], running: bool) -> list[dict[str, Any]]:

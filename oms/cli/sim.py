@@ -71,6 +71,9 @@ def _session_options(command: Any) -> Any:
 )
 @_session_options
 @click.option("--behaviour", type=FILE, help="TOML file of rules and steps; docs/simulators.md explains it.")
+@click.option(
+    "--drop-copy-port", type=PORT, help="Listen there for a drop copy session too, as NAME-COPY (SenderCompID(49))."
+)
 @click.pass_context
 def broker(
     context: click.Context,
@@ -84,6 +87,7 @@ def broker(
     symbols: Path | None,
     as_json: bool,
     behaviour: Path | None,
+    drop_copy_port: int | None,
 ) -> None:
     """Run a simulated broker: a FIX acceptor that fills against a price walk or a script.
 
@@ -93,7 +97,8 @@ def broker(
     with _operator_errors(context, "oms sim broker"):
         spec = SessionSpec(name, "acceptor", version, sender or name, target, port, directory)
         rules = read_behaviour(behaviour) if behaviour else None
-        station = BrokerSim(spec, rules, seed=seed, instruments=_instruments(symbols))
+        instruments = _instruments(symbols)
+        station = BrokerSim(spec, rules, seed=seed, instruments=instruments, drop_copy_port=drop_copy_port or 0)
         context.exit(_run(station, as_json))
 
 

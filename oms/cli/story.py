@@ -81,6 +81,8 @@ def _timing(entry: JournalEntry, cause: JournalEntry | None) -> Iterator[str]:
         yield "has not left yet"
     elif sent.outcome == "refused":
         yield f"did not leave: {sent.reason or 'no reason given'}"
+    elif sent.outcome == "in_doubt":
+        yield f"in doubt since {moment(sent.sent_at)}: {sent.reason or 'no reason given'}"
     else:
         number_text = "" if sent.msg_seq_num is None else f" as MsgSeqNum(34) {sent.msg_seq_num}"
         how = "sent" if sent.outcome == "sent" else "found in the session's store after a restart, noted"
@@ -125,10 +127,29 @@ def decisions(detail: dict[str, Any]) -> Iterator[str]:
         yield "OrdStatus(39): " + " to ".join(words.ord_status(one) for one in status)
     if left.pop("broker_up", None) is False:
         yield "the broker's session was logged out"
+    yield from _by_hand(left)
     for item in left.pop("items", ()):
         yield "exception item " + (": ".join(item) if isinstance(item, list) else _plain(item))
     for name, value in left.items():
         yield f"{name}: {_plain(value)}"
+
+
+def _by_hand(left: dict[str, Any]) -> Iterator[str]:
+    """What operators entered or proposed, and a report of what was entered."""
+    if isinstance(made := left.pop("manual", None), dict):
+        left.pop("answer", None)
+        left.pop("proposal", None)
+        who = made.get("operator") or f"{made.get('proposer')}, approved by {made.get('approver')}"
+        about = f"ExecID(17) {made.get('exec_id')}" + (f", ExecRefID(19) {made['ref']}" if made.get("ref") else "")
+        quiet = "; the client is not told" if made.get("silent") else ""
+        yield f"entered by hand ({made.get('verb')}): {about}, by {who}: {made.get('reason')}{quiet}"
+    if isinstance(told := left.pop("proposal", None), dict):
+        left.pop("answer", None)
+        by = f" by {told['by']}" if told.get("by") else ""
+        name = f"{told.get('proposal_id')} of {told.get('proposer')} ({told.get('verb')})"
+        yield f"proposal {name}: {told.get('state')}{by}"
+    if entered := left.pop("manual_fill", None):
+        yield f"was entered by hand before, as ExecID(17) {entered}: not booked again"
 
 
 def _check(check: Any) -> str:
@@ -190,6 +211,8 @@ def asked(order: ClientOrder) -> str:
     where = f", ExDestination(100) {order.ex_destination}" if order.ex_destination else ""
     account = f" for Account(1) {order.account}" if order.account else ""
     when = day_and_time(order.received_at)
+    if not order.client:
+        return f"{terms(order)}{account}, by nobody here: a broker reported it at {when} UTC, and it was adopted"
     return f"{terms(order)}{where}{account}, by {who} as ClOrdID(11) {order.original_cl_ord_id} at {when} UTC"
 
 
@@ -197,15 +220,22 @@ def _went(story: OrderStory) -> str:
     if not story.children:
         return f"nowhere: {story.order.reason}" if story.order.reason else "nowhere"
     sent = {entry.seq: entry.send for entry in story.entries}
-    return "; ".join(_child(child, sent.get(child.sent_seq)) for child in story.children)
+    return "; ".join(_child(one, sent.get(one.sent_seq), one.sent_seq in sent) for one in story.children)
 
 
-def _child(child: ChildOrder, sent: Any) -> str:
+def _child(child: ChildOrder, sent: Any, is_here: bool) -> str:
+    if child.route_rule == "adopted":
+        own = f"ClOrdID(11) {child.cl_ord_id}, OrderID(37) of the broker {child.broker_order_id}"
+        return f"{child.broker} has it as {own}"
     text = f"{child.broker} by route {child.route_rule or 'unknown'} as ClOrdID(11) {child.child_id}"
-    if sent is None:
+    if not is_here:
+        text += ", the message itself is archived"
+    elif sent is None:
         text += ", has not left"
     elif sent.outcome == "refused":
         text += f", did not leave ({sent.reason or 'no reason given'})"
+    elif sent.outcome == "in_doubt":
+        text += f", in doubt ({sent.reason or 'no reason given'})"
     else:
         text += f", sent {moment(sent.sent_at)}"
     return text + (f", OrderID(37) of the broker {child.broker_order_id}" if child.broker_order_id else "")

@@ -50,6 +50,7 @@ class Names:
     brokers: Collection[str] | None
     accounts: Collection[str] | None
     symbols: Collection[str] | None
+    drop_copies: Collection[str] | None = None
 
 
 def names_of(parts: Parts, problems: Problems) -> Names:
@@ -63,7 +64,7 @@ def names_of(parts: Parts, problems: Problems) -> Names:
     wrong = {problem.file for problem in problems.found}
     accounts = None if parts.files.accounts in wrong else parts.accounts
     symbols = None if parts.files.instruments in wrong else parts.instruments
-    return Names(sessions("client"), sessions("broker"), accounts, symbols)
+    return Names(sessions("client"), sessions("broker"), accounts, symbols, sessions("drop_copy"))
 
 
 def _refers(file: Path, where: str, text: str, what: str, known: Collection[str] | None, problems: Problems) -> None:
@@ -136,6 +137,8 @@ def _broker(file: Path, where: str, name: str, names: Names, problems: Problems)
         return
     if name in clients:
         problems.add(file, where, f'"{name}" is a client session', f"name a broker: {', '.join(brokers)}")
+    elif names.drop_copies and name in names.drop_copies:
+        problems.add(file, where, f'"{name}" is a drop copy session', f"name a broker: {', '.join(brokers)}")
     else:
         problems.add(file, where, f'no broker session "{name}"', suggestion(name, brokers, "name a broker"))
 
@@ -182,9 +185,9 @@ def _accounts(parts: Parts, problems: Problems) -> None:
 
 def _ports(parts: Parts, problems: Problems) -> None:
     """The gateway does not connect to itself, and no two of its own listeners want one port."""
-    listening = {spec.port: name for name, spec in parts.sessions.specs.items() if spec.role == "client"}
+    listening = {spec.port: name for name, spec in parts.sessions.specs.items() if spec.side == "client"}
     for name, spec in parts.sessions.specs.items():
-        if spec.role == "broker" and spec.port in listening and _is_local(spec.host):
+        if spec.side == "broker" and spec.port in listening and _is_local(spec.host):
             problems.add(
                 parts.files.sessions,
                 f"[SESSION] {name} SocketConnectPort",
@@ -207,6 +210,25 @@ def _is_local(host: str) -> bool:
     except ValueError:
         return host.lower() in ("localhost", "localhost.localdomain")
     return address.is_loopback or address.is_unspecified
+
+
+def _drop_copies(parts: Parts, problems: Problems) -> None:
+    """Each drop copy is of a broker session, and each broker has one at most."""
+    names = names_of(parts, problems)
+    file = parts.files.sessions
+    seen: dict[str, str] = {}
+    for name, spec in parts.sessions.specs.items():
+        where, broker = f"[SESSION] {name} OmsDropCopyOf", spec.drop_copy_of
+        if spec.role != "drop_copy":
+            if broker:
+                problems.add(file, where, "without OmsRole=drop_copy", "add OmsRole=drop_copy, or remove it")
+        elif not broker:
+            problems.add(file, where, "missing for OmsRole=drop_copy", "add OmsDropCopyOf=NAME of a broker session")
+        elif broker in seen:
+            problems.add(file, where, f"{broker} has a drop copy already, {seen[broker]}", "keep one of the two")
+        else:
+            seen[broker] = name
+            _broker(file, where, broker, names, problems)
 
 
 def _state_dir(parts: Parts, problems: Problems) -> None:
@@ -236,13 +258,22 @@ def _live(parts: Parts, problems: Problems) -> None:
             "absent: a live gateway on the embedded Postgres",
             "name a server with backups",
         )
+    operators = parts.toml.operators
+    if operators.two_people and len(operators.users) < 2:
+        problems.warn(
+            parts.file,
+            "[operators] users",
+            f"fewer than two, so that nobody can do what needs two people ({', '.join(operators.two_people)})",
+            "name two operators with their system users",
+        )
     for name, spec in parts.sessions.specs.items():
-        if spec.role == "client" and not spec.tls and "AllowedRemoteAddresses" not in spec.settings:
+        if spec.side == "client" and not spec.tls and "AllowedRemoteAddresses" not in spec.settings:
             problems.warn(
                 parts.files.sessions,
                 f"[SESSION] {name} AllowedRemoteAddresses",
                 "absent: any address that knows the CompIDs may log on",
-                "add the client's addresses, or OmsTls=Y with CertificateVerifyLevel=2",
+                f"add the {'client' if spec.role == 'client' else 'broker'}'s addresses,"
+                " or OmsTls=Y with CertificateVerifyLevel=2",
             )
 
 
@@ -251,6 +282,7 @@ CHECKS: tuple[Callable[[Parts, Problems], None], ...] = (
     _limits,
     _accounts,
     _ports,
+    _drop_copies,
     _state_dir,
     _live,
 )

@@ -14,6 +14,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, StrictBool, StrictInt, ValidationInfo, field_validator
 
+from oms.config.broker_file import BrokerFile
 from oms.config.problems import REQUIRED, Problems, Section, key, show, wrong
 from oms.config.rules import ORD_TYPES, TIMES_IN_FORCE, fix_value
 from oms.config.tag_rules import TagRule, Translate, fix_text, tag_number, with_table
@@ -145,6 +146,63 @@ class Dialect(Section):
         ge=0,
         le=86400,
     )
+    drop_copy_seconds: StrictInt = key(
+        30,
+        "In the dialect of a drop copy session: how long the drop copy and the order session may tell different"
+        " executions, in seconds, before the difference is raised as an exception item; 0: for ever.",
+        expects="a whole number from 0 to 86400",
+        example="30",
+        ge=0,
+        le=86400,
+    )
+    quiet_seconds: StrictInt = key(
+        0,
+        "How long a working order may go without any word of the broker, in seconds, before it is raised and asked"
+        " for; 0: for ever.",
+        expects="a whole number from 0 to 604800",
+        example="14400",
+        ge=0,
+        le=604800,
+    )
+    unknown_asks: StrictInt = key(
+        5,
+        "How often an order in doubt is asked for besides the first time and at each logon: after answer_seconds,"
+        " then each time after twice as long.",
+        expects="a whole number from 0 to 20",
+        example="5",
+        ge=0,
+        le=20,
+    )
+    mass_status: StrictBool = key(
+        False,
+        "Whether it answers OrderMassStatusRequest(AF) for all orders; not in FIX 4.2. Then one is sent after each"
+        " logon instead of an OrderStatusRequest(H) for each live order.",
+        expects="true or false",
+        example="true",
+    )
+    status_requests_per_second: StrictInt = key(
+        50,
+        "How many OrderStatusRequests(H) are sent to it in a second after a logon, one for each live order; 0: none.",
+        expects="a whole number from 0 to 1000",
+        example="50",
+        ge=0,
+        le=1000,
+    )
+    status_answer_seconds: StrictInt = key(
+        30,
+        "How long its answers after a logon may pause, in seconds, before those that are missing are raised.",
+        expects="a whole number from 1 to 3600",
+        example="30",
+        ge=1,
+        le=3600,
+    )
+    unknown_orders: Literal["alert", "adopt"] = key(
+        "alert",
+        "Its reports for orders that are not ours: raise an exception item, book fills without an order and answer"
+        " them with DontKnowTrade(Q); or take the order into our book, where an operator can cancel it.",
+        expects='"alert" or "adopt"',
+        example='"adopt"',
+    )
     replace: Literal["request", "cancel_new"] = key(
         "request",
         "How an order is changed there: by an OrderCancelReplaceRequest(G), or, where a broker has none, by an "
@@ -153,6 +211,7 @@ class Dialect(Section):
         example='"cancel_new"',
     )
     tags: TagRules = key(TagRules, "Rules for fields.", expects="a [tags] section")
+    file: BrokerFile = key(BrokerFile, "How it writes its end-of-day files.", expects="a [file] section")
     translate: tuple[Translate, ...] = key(
         (), "Values that it calls otherwise, in both directions.", expects="[[translate]] sections"
     )

@@ -13,13 +13,16 @@ from pathlib import Path
 from typing import TypeVar
 
 from oms.config.crosscheck import Parts, check_all
+from oms.config.limit_rows import read_limit_rows
+from oms.config.people import Exceptions, Operators
 from oms.config.problems import Problems
 from oms.config.reference import Account, Instrument, read_accounts, read_instruments
 from oms.config.rules import LimitRule, RouteRule
-from oms.config.session_keys import Role
+from oms.config.session_keys import Role, Side
 from oms.config.session_reader import SessionReader
 from oms.config.sessions import SessionSpec, settings_text
 from oms.config.settings import Database, Files, Gateway, Inbox, Log, Metrics, OmsToml
+from oms.core.terms import Limit
 from oms.errors import Problem
 
 Part = TypeVar("Part", Files, Gateway)
@@ -46,6 +49,9 @@ class Config:
     sessions: dict[str, SessionSpec]
     metrics: Metrics
     log: Log
+    operators: Operators
+    exceptions: Exceptions
+    limit_rows: tuple[Limit, ...] = ()
     warnings: tuple[Problem, ...] = ()
 
     def limit_for(self, client: str, account: str, symbol: str) -> LimitRule | None:
@@ -61,14 +67,18 @@ class Config:
         """The sessions of a role, in file order."""
         return tuple(spec for spec in self.sessions.values() if spec.role == role)
 
-    def tls(self, role: Role) -> bool:
-        """Whether the sessions of a role use TLS; all of them do, or none."""
-        return any(spec.tls for spec in self.role(role))
+    def side(self, side: Side) -> tuple[SessionSpec, ...]:
+        """The sessions of one engine, in file order: "client" those that accept, "broker" those that connect."""
+        return tuple(spec for spec in self.sessions.values() if spec.side == side)
+
+    def tls(self, side: Side) -> bool:
+        """Whether the sessions of an engine use TLS; all of them do, or none."""
+        return any(spec.tls for spec in self.side(side))
 
 
-def engine_settings(config: Config, role: Role) -> str:
-    """QuickFIX settings text for all sessions of a role: defaults in, paths absolute, ``Oms`` keys out."""
-    return settings_text(config.role(role))
+def engine_settings(config: Config, side: Side) -> str:
+    """QuickFIX settings text for all sessions of an engine: defaults in, paths absolute, ``Oms`` keys out."""
+    return settings_text(config.side(side))
 
 
 def load(path: Path) -> Config:
@@ -85,13 +95,16 @@ def load(path: Path) -> Config:
     # a slip in one section must not hide what is wrong in the other files: these two are tried alone
     files = _alone(Files, data.get("files"))
     gateway = _alone(Gateway, data.get("gateway"))
-    files = Files(**{name: _beside(file, getattr(files, name)) for name in Files.model_fields})
+    files = Files(**{name: _beside(file, path) for name, path in files if path is not None})
     state_dir = _beside(file, gateway.state_dir)
     sessions = SessionReader(files.sessions, files.fix_specs, state_dir, problems).read(
         f"[files] sessions in {file.name}"
     )
     instruments = read_instruments(files.instruments, f"[files] instruments in {file.name}", problems)
     accounts = read_accounts(files.accounts, f"[files] accounts in {file.name}", problems)
+    limit_rows: tuple[Limit, ...] = ()
+    if files.limits is not None:
+        limit_rows = read_limit_rows(files.limits, f"[files] limits in {file.name}", problems)
     if whole is not None:
         parts = Parts(file, whole, files, sessions, instruments, accounts, state_dir)
         check_all(parts, problems)
@@ -110,8 +123,11 @@ def load(path: Path) -> Config:
         instruments=instruments,
         accounts=accounts,
         sessions=sessions.specs,
+        limit_rows=limit_rows,
         metrics=whole.metrics,
         log=whole.log.model_copy(update={"file": log_file}),
+        operators=whole.operators,
+        exceptions=whole.exceptions,
         warnings=tuple(problems.warnings),
     )
 

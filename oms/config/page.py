@@ -16,13 +16,17 @@ from typing import Any
 
 from pydantic.fields import FieldInfo
 
+from oms.config.broker_file import BrokerFile
 from oms.config.dialects import Dialect, TagRules
+from oms.config.limit_rows import LimitRow
+from oms.config.people import Exceptions, Operators
 from oms.config.problems import Section, text_of
 from oms.config.reference import Account, Instrument
 from oms.config.rules import LimitRule, Limits, RouteRule
 from oms.config.session_keys import KEYS, REFUSED, SessionKey
 from oms.config.settings import Database, Files, Gateway, Inbox, Log, Metrics
 from oms.config.tag_rules import TagRule, Translate, Translation
+from oms.core.limits import CONTROLS, Control
 
 MODELS: dict[str, type[Section]] = {
     "gateway": Gateway,
@@ -32,20 +36,25 @@ MODELS: dict[str, type[Section]] = {
     "limits": Limits,
     "limits.override": LimitRule,
     "routes": RouteRule,
+    "operators": Operators,
+    "exceptions": Exceptions,
     "metrics": Metrics,
     "log": Log,
     "dialect": Dialect,
     "dialect tags": TagRules,
+    "dialect file": BrokerFile,
     "dialect rules": TagRule,
     "dialect translate": Translate,
     "translations": Translation,
     "instruments": Instrument,
     "accounts": Account,
+    "limit rows": LimitRow,
 }
 TABLES = {
     "instruments",
     "accounts",
     "translations",
+    "limit rows",
 }  # CSV: an absent value is an empty one, Y and N rather than true and false
 BLOCK = re.compile(r"(<!-- table: (?P<name>[^>]+?) -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -54,6 +63,7 @@ def tables() -> dict[str, str]:
     """Every table by name, as Markdown."""
     made = {name: _model_table(model, name in TABLES) for name, model in MODELS.items()}
     made["sessions"] = _rows(("Key", "For", "Takes", "Default", "Meaning"), map(_session_row, KEYS))
+    made["controls"] = _rows(("Control", "Value", "Looks at"), map(_control_row, CONTROLS.items()))
     refused = ((f"`{pattern.replace('|', '/')}`", problem, remedy) for pattern, problem, remedy in REFUSED)
     made["refused"] = _rows(("Key", "Why", "Instead"), refused)
     return made
@@ -118,13 +128,19 @@ def _written(value: Any) -> str:
     return f'"{value}"'
 
 
+def _control_row(one: tuple[str, Control]) -> tuple[str, str, str]:
+    name, control = one
+    values = {"amount": "number", "codes": "words or FIX values, set apart by ;"}
+    return f"`{name}`", values.get(control.value, control.value.replace("|", " or ")), (control.check.__doc__ or "")
+
+
 def _session_row(key: SessionKey) -> tuple[str, ...]:
     who = {None: "all", "client": "clients", "broker": "brokers"}[key.role]
     if key.fixt is not None:
         who += " on FIXT.1.1" if key.fixt else " on FIX.4.x"
     if key.engine_wide:
         who += ", only in [DEFAULT]"
-    defaults = {"clients": key.client_default, "brokers": key.broker_default}
+    defaults = {"clients": key.client_default, "brokers": key.broker_default}  # and drop copies
     if key.role is not None or len(set(defaults.values())) == 1:
         only = key.broker_default if key.role == "broker" else key.client_default
         default = f"`{only}`" if only else ("required" if key.required else "absent")

@@ -71,6 +71,10 @@ class Instrument(Section):
     min_price: Number | None = key(None, "Lowest price taken. Empty: none.", expects=A_NUMBER, example="95", gt=0)
     max_price: Number | None = key(None, "Highest price taken. Empty: none.", expects=A_NUMBER, example="285", gt=0)
     tradable: YesNo = key(True, "Whether new orders are taken.", expects="Y or N", example="Y")
+    asset_class: str = key("", "For limits by asset class. Empty: none.", expects=A_NAME, example="equity")
+    average_volume: Number | None = key(
+        None, "Shares traded on an average day, for max_volume_share.", expects=A_NUMBER, example="50000000", gt=0
+    )
 
     @model_validator(mode="after")
     def _band(self) -> Instrument:
@@ -114,7 +118,7 @@ def read_accounts(file: Path, named_by: str, problems: Problems) -> dict[str, Ac
 def unique_rows(model: type[Row], name: str, file: Path, named_by: str, problems: Problems) -> Iterator[Row]:
     """The lines of a file as models; a second line with the same ``name`` is a problem."""
     seen: dict[str, int] = {}
-    for line, values in _lines(model, file, named_by, problems):
+    for line, values in lines(model, file, named_by, problems):
         row = problems.validated(model, {k: v for k, v in values.items() if v}, file, line)
         identity = values.get(name, "")
         if identity in seen:
@@ -128,7 +132,7 @@ def unique_rows(model: type[Row], name: str, file: Path, named_by: str, problems
         problems.add(file, "", "no line below the header", f"add at least one {name}")
 
 
-def _lines(
+def lines(
     model: type[Section], file: Path, named_by: str, problems: Problems
 ) -> Iterator[tuple[int, dict[str, str]]]:
     """Line number and values by column of each line below the header."""

@@ -16,9 +16,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
-Role = Literal["client", "broker"]
+Role = Literal["client", "broker", "drop_copy"]
+Side = Literal["client", "broker"]  # who connects to us (acceptor), and to whom we connect (initiator)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,20 +38,21 @@ class SessionKey:
     name: str
     kind: Kind
     meaning: str
-    role: Role | None = None
+    role: Side | None = None
     engine_wide: bool = False
     fixt: bool | None = None
     client_default: str | None = None
     broker_default: str | None = None
     required: bool = False
 
-    def applies(self, role: Role, fixt: bool) -> bool:
-        """Whether a session of this role and transport has the key."""
-        return self.role in (None, role) and self.fixt in (None, fixt)
+    def applies(self, side: Side, fixt: bool) -> bool:
+        """Whether a session of this side and transport has the key."""
+        return self.role in (None, side) and self.fixt in (None, fixt)
 
-    def default(self, role: Role) -> str | None:
-        """What the gateway adds where the key is absent."""
-        return self.client_default if role == "client" else self.broker_default
+    def default(self, side: Side, role: Role) -> str | None:
+        """What the gateway adds where the key is absent: what a drop copy says is checked as a broker's word is."""
+        of_client = side == "client" if self.role is not None else role == "client"
+        return self.client_default if of_client else self.broker_default
 
 
 def _count(low: int, high: int, example: str) -> Kind:
@@ -90,6 +92,8 @@ NAME = _pattern("1 to 32 letters, digits, _ or -", "CLIENT1", r"[A-Za-z0-9_-]{1,
 DIALECT = _pattern("the name of a dialect file without .toml", "standard-fix44", r"[A-Za-z0-9_-]{1,64}")
 YES = Kind("Y, which this gateway relies on", "Y", lambda text: text == "Y")
 VERSION = _choice("FIX.4.2", "FIX.4.4", "FIXT.1.1")
+GRACE_SECONDS = 10
+TIMES_IN_FORCE = {"GTC": "1", "GTD": "6"}
 APPL_VERSION = _choice("FIX.5.0SP2", "9")
 
 
@@ -104,9 +108,11 @@ KEYS: tuple[SessionKey, ...] = (
     _key(
         "ConnectionType",
         _choice("acceptor", "initiator"),
-        "acceptor: a client; initiator: a broker.",
+        "acceptor: a client; initiator: a broker; either: a drop copy.",
         required=True,
     ),
+    _key("OmsRole", _choice("drop_copy"), "A broker's copies of all its reports. Absent: by ConnectionType."),
+    _key("OmsDropCopyOf", NAME, "With OmsRole: OmsName of the broker session whose reports are copied."),
     _key("OmsName", NAME, "Name of the session in oms.toml, logs and the ledger. Absent: TargetCompID."),
     _key("OmsDialect", DIALECT, "Dialect of the counterparty. Absent: the standard one of its FIX version."),
     _key("OmsTls", FLAG, "Whether the connection is TLS. The same for all sessions of a ConnectionType.", "N"),
@@ -115,6 +121,25 @@ KEYS: tuple[SessionKey, ...] = (
     _key("SenderCompID", COMP_ID, "This gateway's CompID.", required=True),
     _key("TargetCompID", COMP_ID, "The counterparty's CompID.", required=True),
     _key("SessionQualifier", NAME, "Tells two sessions with the same CompIDs apart.", role="broker"),
+    # what becomes of a client's orders when it is gone
+    _key(
+        "OmsCancelOnDisconnect",
+        FLAG,
+        "Y cancels a client's live orders when it is logged out and does not come back in time.",
+        role="client",
+    ),
+    _key(
+        "OmsCancelOnDisconnectSeconds",
+        _count(0, 86400, "10"),
+        f"With OmsCancelOnDisconnect=Y: seconds in which it may come back. Absent: {GRACE_SECONDS}.",
+        role="client",
+    ),
+    _key(
+        "OmsCancelOnDisconnectExempt",
+        _choice("GTC", "GTD", "GTC,GTD"),
+        "With OmsCancelOnDisconnect=Y: orders of this TimeInForce(59) stay. Absent: none do.",
+        role="client",
+    ),
     # dictionaries
     _key("UseDataDictionary", YES, "Messages are checked, and groups read, by the dictionary.", "Y"),
     _key("DataDictionary", FILE, "Dictionary. Absent: the standard one of the version.", fixt=False),
@@ -269,6 +294,17 @@ def canonical(name: str, known: SessionKey) -> str:
     """The name as QuickFIX's documentation spells it, with the number of a numbered host or port."""
     numbered = NUMBERED.fullmatch(name)
     return known.name + (numbered[2] if numbered else "")
+
+
+def cancel_on_disconnect(values: dict[str, str]) -> dict[str, Any]:
+    """``cancel_after`` and ``cancel_exempt`` of a session's spec, nothing where it is off."""
+    if values.get("OmsCancelOnDisconnect") != "Y":
+        return {}
+    exempt = values.get("OmsCancelOnDisconnectExempt", "").split(",")
+    return {
+        "cancel_after": int(values.get("OmsCancelOnDisconnectSeconds", GRACE_SECONDS)),
+        "cancel_exempt": "".join(TIMES_IN_FORCE[one] for one in exempt if one),
+    }
 
 
 def refusal(name: str) -> tuple[str, str] | None:

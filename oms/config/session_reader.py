@@ -24,10 +24,21 @@ from oms.config.dictionaries import (
 )
 from oms.config.problems import Problems
 from oms.config.rule_checks import misfits
-from oms.config.session_keys import BY_LOWER_NAME, KEYS, NAME, NUMBERED, TLS_FILES, TLS_KEYS, Role, find
+from oms.config.session_keys import (
+    BY_LOWER_NAME,
+    KEYS,
+    NAME,
+    NUMBERED,
+    TLS_FILES,
+    TLS_KEYS,
+    Role,
+    Side,
+    cancel_on_disconnect,
+    find,
+)
 from oms.config.sessions import Sessions, SessionSpec
 
-ROLES: dict[str, Role] = {"acceptor": "client", "initiator": "broker"}
+SIDES: dict[str, Side] = {"acceptor": "client", "initiator": "broker"}
 RESETS = ("ResetOnLogon", "ResetOnLogout", "ResetOnDisconnect")
 
 
@@ -67,7 +78,7 @@ class SessionReader:
         before = len(self.problems.found)
         merged = default.values | section.values
         name = merged.get("OmsName", merged.get("TargetCompID", ""))
-        role = ROLES.get(merged.get("ConnectionType", ""))
+        role = _role(merged)
         if name in sessions.declared:
             sessions.names_known = False
             remedy = "give each session an OmsName of its own"
@@ -99,15 +110,15 @@ class SessionReader:
 
     def _spec(self, section: CfgSection, merged: dict[str, str], name: str) -> SessionSpec | None:
         """The session, or None where it is too wrong to go on with."""
-        role = ROLES.get(merged.get("ConnectionType", ""))
+        role, side = _role(merged), SIDES.get(merged.get("ConnectionType", ""))
         begin_string = merged.get("BeginString", "")
-        if role is None or begin_string not in STANDARD_NAMES or begin_string == "FIX.5.0SP2":
+        if role is None or side is None or begin_string not in STANDARD_NAMES or begin_string == "FIX.5.0SP2":
             for missing in ("ConnectionType", "BeginString"):
                 if missing not in merged:
                     self._missing(section, missing)
             return None  # the value, if there is one, has been complained about by the reader
         fixt = begin_string == "FIXT.1.1"
-        settings = self._settings(section, merged, role, fixt)
+        settings = self._settings(section, merged, side, role, fixt)
         if settings is None:
             return None
         if "OmsName" not in merged and not NAME.fits(name):
@@ -118,6 +129,7 @@ class SessionReader:
         if found is None or dialect is None:
             return None
         transport, application = found
+        self._check_disconnect(section, merged)
         self._check_dialect(section, dialect, application)
         qualifier = settings.get("SessionQualifier", "")
         session_id = f"{begin_string}:{settings['SenderCompID']}->{settings['TargetCompID']}"
@@ -135,27 +147,38 @@ class SessionReader:
             dialect=dialect,
             store_path=self.store_path,
             host=settings.get("SocketConnectHost", ""),
-            port=int(settings["SocketAcceptPort" if role == "client" else "SocketConnectPort"]),
+            port=int(settings["SocketAcceptPort" if side == "client" else "SocketConnectPort"]),
             tls=merged.get("OmsTls", "N") == "Y",
             settings=settings,
+            drop_copy_of=merged.get("OmsDropCopyOf", ""),
+            **cancel_on_disconnect(merged if role == "client" else {}),
         )
+
+    def _check_disconnect(self, section: CfgSection, merged: dict[str, str]) -> None:
+        """What refines cancel on disconnect needs it."""
+        for name in ("OmsCancelOnDisconnectSeconds", "OmsCancelOnDisconnectExempt"):
+            if name in section.values and merged.get("OmsCancelOnDisconnect") != "Y":
+                remedy = "add OmsCancelOnDisconnect=Y, or remove it"
+                self._add(f"{section.title} {name}", "without OmsCancelOnDisconnect=Y", remedy)
 
     def _missing(self, section: CfgSection, name: str) -> None:
         example = BY_LOWER_NAME[name.lower()].kind.example
         self._add(f"{section.title} {name}", "missing", f"add for example {name}={example}, here or in [DEFAULT]")
 
-    def _settings(self, section: CfgSection, merged: dict[str, str], role: Role, fixt: bool) -> dict[str, str] | None:
+    def _settings(
+        self, section: CfgSection, merged: dict[str, str], side: Side, role: Role, fixt: bool
+    ) -> dict[str, str] | None:
         """What QuickFIX gets, dictionaries still as written; None where something needed is missing."""
-        self._check_place(section, role, fixt)
-        settings = {name: value for name, value in merged.items() if (k := find(name)) and k.applies(role, fixt)}
-        applying = [known for known in KEYS if known.applies(role, fixt)]
+        self._check_place(section, side, fixt)
+        settings = {name: value for name, value in merged.items() if (k := find(name)) and k.applies(side, fixt)}
+        applying = [known for known in KEYS if known.applies(side, fixt)]
         lacking = [known.name for known in applying if known.required and known.name not in settings]
         for name in lacking:
             self._missing(section, name)
         self._check_numbered(section, settings)
         self._check_schedule(section, settings)
         for known in applying:
-            default = known.default(role)
+            default = known.default(side, role)
             if default is not None:
                 settings.setdefault(known.name, default)
         if "AllowedRemoteAddresses" in settings:  # QuickFIX does not trim the parts
@@ -165,16 +188,16 @@ class SessionReader:
         settings = {name: value for name, value in settings.items() if not name.startswith("Oms")}
         return None if lacking or wrong_values else settings
 
-    def _check_place(self, section: CfgSection, role: Role, fixt: bool) -> None:
+    def _check_place(self, section: CfgSection, side: Side, fixt: bool) -> None:
         """Each key of the section is one that QuickFIX reads there, for such a session."""
-        kind = "acceptor" if role == "client" else "initiator"
+        kind = "acceptor" if side == "client" else "initiator"
         for name in section.values:
             known = find(name)
             assert known is not None  # the reader lets no other through
             where = f"{section.title} {name}"
             if known.engine_wide:
                 self._add(where, "QuickFIX has one value of it for all sessions", "move it to [DEFAULT]")
-            elif known.role not in (None, role):
+            elif known.role not in (None, side):
                 self._add(where, f"not a key of an {kind} session", "remove it, or correct ConnectionType")
             elif known.fixt not in (None, fixt):
                 transport = "FIXT.1.1" if fixt else "FIX.4.x"
@@ -289,6 +312,12 @@ class SessionReader:
                 f"{dialect.name} has status_requests, {application.path.name} lacks MsgType(35)=H",
                 "write status_requests = false in the dialect, or add the message to the dictionary",
             )
+        if dialect.mass_status and "AF" not in application.messages:
+            self._add(
+                f"{section.title} OmsDialect",
+                f"{dialect.name} has mass_status, {application.path.name} lacks MsgType(35)=AF",
+                "write mass_status = false in the dialect, or add the message to the dictionary",
+            )
         if dialect.mass_cancel and not {"q", "r"} <= application.messages:
             self._add(
                 f"{section.title} OmsDialect",
@@ -301,7 +330,7 @@ class SessionReader:
     def _check_tls(self, default: CfgSection, sessions: Sessions) -> None:
         """TLS is per ConnectionType in QuickFIX; nothing about it may be half configured."""
         for role, needed in (("client", "ServerCertificateFile"), ("broker", "CertificationAuthoritiesFile")):
-            specs = [spec for spec in sessions.specs.values() if spec.role == role]
+            specs = [spec for spec in sessions.specs.values() if spec.side == role]
             secured = [spec for spec in specs if spec.tls]
             if secured and len(secured) < len(specs):
                 plain = next(spec.name for spec in specs if not spec.tls)
@@ -328,6 +357,12 @@ class SessionReader:
 
     def _beside(self, name: str) -> Path:
         return (self.file.parent / Path(name).expanduser()).absolute()
+
+
+def _role(merged: dict[str, str]) -> Role | None:
+    """What a session is for, None where its ConnectionType is missing or wrong."""
+    side = SIDES.get(merged.get("ConnectionType", ""))
+    return "drop_copy" if side is not None and merged.get("OmsRole") == "drop_copy" else side
 
 
 def _where(section: CfgSection, name: str) -> str:

@@ -1,7 +1,8 @@
 """The FIX sessions of ``sessions.cfg`` as the rest of the gateway sees them, and as QuickFIX gets them.
 
-Acceptor sessions are clients, initiator sessions are brokers. How the file is read and checked is in
-``session_reader.py``; which keys there are, and our defaults, in ``session_keys.py``.
+Acceptor sessions are clients, initiator sessions are brokers; the drop copies of brokers may be either. How the
+file is read and checked is in ``session_reader.py``; which keys there are, and our defaults, in
+``session_keys.py``.
 Invariants: what QuickFIX gets names every dictionary by its absolute path, has every engine-wide key in
 [DEFAULT], where alone QuickFIX reads it, and has none of our ``Oms`` keys.
 """
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 from oms.config.dialects import Dialect
-from oms.config.session_keys import Role, find
+from oms.config.session_keys import Role, Side, find
 
 BeginString = Literal["FIX.4.2", "FIX.4.4", "FIXT.1.1"]
 ApplVerID = Literal["FIX.4.2", "FIX.4.4", "FIX.5.0SP2"]
@@ -26,7 +27,10 @@ class SessionSpec:
 
     ``session_id`` is QuickFIX's text form; ``appl_ver_id`` is what the application messages speak; ``host``
     and ``port`` are where a broker is, or '' and where the gateway listens for a client; ``store_path`` is
-    the directory of the message store; ``settings`` is everything QuickFIX gets.
+    the directory of the message store; ``settings`` is everything QuickFIX gets; ``drop_copy_of`` is the broker
+    whose reports are copied there, '' for any other session. ``cancel_after`` is how many seconds a client may be
+    logged out before its live orders are canceled, None for ever; ``cancel_exempt`` has the TimeInForce(59) values of
+    orders that are left alone.
     """
 
     name: str
@@ -45,6 +49,14 @@ class SessionSpec:
     port: int
     tls: bool
     settings: dict[str, str] = field(hash=False)
+    drop_copy_of: str = ""
+    cancel_after: int | None = None
+    cancel_exempt: str = ""
+
+    @property
+    def side(self) -> Side:
+        """Which engine it belongs to: "client" is that of the acceptors, "broker" that of the initiators."""
+        return "client" if self.settings["ConnectionType"] == "acceptor" else "broker"
 
     @property
     def store_prefix(self) -> str:
@@ -76,7 +88,7 @@ class Sessions:
 
 
 def settings_text(specs: Iterable[SessionSpec]) -> str:
-    """QuickFIX settings text for these sessions, all of one role; '' for none."""
+    """QuickFIX settings text for these sessions, all of one ConnectionType; '' for none."""
     sections = []
     shared: dict[str, str] = {}
     for spec in specs:

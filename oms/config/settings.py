@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, StrictInt, field_validator, model_validator
+from pydantic import BeforeValidator, StrictBool, StrictInt, field_validator, model_validator
 
+from oms.config.people import Exceptions, Operators
 from oms.config.problems import Section, key, wrong
 from oms.config.rules import NAME, Limits, RouteRule
 
@@ -76,6 +77,34 @@ class Gateway(Section):
         example="22:00:00",
     )
 
+    keep_positions: StrictBool = key(
+        False,
+        "Keep the net position of every account and symbol from all fills in the ledger, for `oms kill engage "
+        "--reduce-only`. Costs some microseconds per event, and a question to the ledger at a start.",
+        expects="true or false",
+        example="true",
+    )
+
+    lease_seconds: StrictInt = key(
+        5,
+        "For how long the gateway may write and send without word from its ledger. A standby takes over after that "
+        "time at the latest, and with a standby waiting the gateway ends when the ledger is away for longer.",
+        expects="a whole number from 2 to 300",
+        example="5",
+        ge=2,
+        le=300,
+    )
+
+    stalled_line_seconds: StrictInt = key(
+        30,
+        "A session whose counterparty takes nothing off its full line for so long is cut; what it has not got is "
+        "resent when it logs on.",
+        expects="a whole number from 1 to 3600",
+        example="30",
+        ge=1,
+        le=3600,
+    )
+
     def trade_date(self, moment: datetime) -> date:
         """The trade date of an aware moment: the UTC date on which its trading day began."""
         utc = moment.astimezone(UTC)
@@ -108,6 +137,13 @@ class Files(Section):
         "Accounts, and which client may use which.",
         expects="a file name",
         example='"accounts.csv"',
+    )
+    limits: FileName | None = key(
+        None,
+        "Limits on projections: open orders, exposure, positions, price collars and more, per client, account, "
+        "trader, symbol, broker. Absent: only the limits per order of [limits].",
+        expects="a file name",
+        example='"limits.csv"',
     )
 
 
@@ -174,6 +210,14 @@ class Inbox(Section):
         ge=1,
         le=100_000,
     )
+    shared_batch: StrictInt = key(
+        32,
+        "As max_batch, while more than one client is logged on: smaller, so that nobody waits long behind another's.",
+        expects="a whole number from 1 to 100000",
+        example="32",
+        ge=1,
+        le=100_000,
+    )
 
 
 class Metrics(Section):
@@ -224,5 +268,7 @@ class OmsToml(Section):
     inbox: Inbox = key(Inbox, "What may wait.", expects="an [inbox] section")
     limits: Limits = key(Limits, "Limits per order.", expects="a [limits] section")
     routes: tuple[RouteRule, ...] = key((), "Where orders go.", expects="[[routes]] sections")
+    operators: Operators = key(Operators, "Who may command.", expects="an [operators] section")
+    exceptions: Exceptions = key(Exceptions, "How long items may wait.", expects="an [exceptions] section")
     metrics: Metrics = key(Metrics, "Prometheus endpoint.", expects="a [metrics] section")
     log: Log = key(Log, "The log.", expects="a [log] section")

@@ -9,13 +9,20 @@ Owned by the core thread.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from decimal import Decimal
 from functools import partial
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
+from oms.core.copies import DropCopies
 from oms.core.order import Child, Order, Request, is_for_replace, request_id_of
+from oms.core.rounds import Round
 from oms.core.seen import KEEP, Seen
+
+if TYPE_CHECKING:  # proposals are kept here, and made there
+    from oms.core.approvals import Proposal
 
 _DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
@@ -65,6 +72,9 @@ class UsedIds(Protocol):
     def fill_key_used(self, broker: str, day: date, exec_id: str) -> bool:
         """Whether a fill with this ExecID(17) and trade date is booked."""
 
+    def copy_told(self, broker: str, day: date, exec_id: str) -> bool:
+        """Whether the drop copy has told this execution."""
+
 
 @dataclass(slots=True)
 class Book:
@@ -81,6 +91,15 @@ class Book:
     sessions: dict[str, SessionState] = field(default_factory=dict)
     finished: deque[str] = field(default_factory=deque)
     mass_cancels: dict[str, MassCancel] = field(default_factory=dict)  # not answered, by ClOrdID(11) to the broker
+    adopted: dict[tuple[str, str], tuple[Order, Child]] = field(default_factory=dict)  # broker, its own ClOrdID(11)
+    # What only matters to the running process: questions to brokers, and what they answered (`reconcile`).
+    rounds: dict[str, Round] = field(default_factory=dict, compare=False)  # under way, by broker
+    asked: dict[str, int] = field(default_factory=dict, compare=False)  # outside of a round: order -> journal row
+    told: dict[str, tuple[str, Decimal | None, Decimal | None]] = field(default_factory=dict, compare=False)
+    strangers: dict[tuple[str, str], int] = field(default_factory=dict, compare=False)  # raised: broker, OrderID(37)
+    unanswered: dict[str, str] = field(default_factory=dict, compare=False)  # broker -> its open item
+    proposals: dict[str, Proposal] = field(default_factory=dict)  # of operators: open ones, and the last closed
+    drop_copies: DropCopies = field(default_factory=DropCopies)
     ledger: UsedIds | None = None
     keep_ids: int = KEEP
     client_keys_from: date = date.min
@@ -119,6 +138,15 @@ class Book:
         self._roll(session, day)
         self.client_keys[session].add(cl_ord_id)
 
+    def load_client_keys(self, session: str, day: date, cl_ord_ids: Iterable[str] | None) -> None:
+        """At a start: a client's ClOrdIDs(11) of a day so far. None: too many, and the ledger is asked of each."""
+        self._roll(session, day)
+        if cl_ord_ids is not None:
+            self.client_keys[session].load(cl_ord_ids)
+            return
+        ask = partial(self._client_key_used, session, day)
+        self.client_keys[session] = Seen(ask, self.keep_ids, complete=False)
+
     def _roll(self, session: str, day: date) -> None:
         before = self.client_keys_day.get(session, self.client_keys_from)
         if self.client_keys_day.get(session) != day:
@@ -141,13 +169,20 @@ class Book:
 
     def note_fill_key(self, broker: str, day: date, exec_id: str) -> None:
         """A fill goes into the ledger."""
+        self._fill_keys(broker, day).add(exec_id)
+
+    def load_fill_keys(self, broker: str, day: date, exec_ids: Iterable[str]) -> None:
+        """At a start: the ExecIDs(17) of a broker's trade date so far."""
+        self._fill_keys(broker, day).load(exec_ids)
+
+    def _fill_keys(self, broker: str, day: date) -> Seen:
         keys = self.fill_keys.get((broker, day))
         if keys is None:
             ask = None if self.ledger is None else partial(self._fill_key_used, broker, day)
             self._forget_old_fill_days(broker)
             complete = self._knows_fills_of(broker, day)
             keys = self.fill_keys[broker, day] = Seen(ask, self.keep_ids, complete=complete)
-        keys.add(exec_id)
+        return keys
 
     def _forget_old_fill_days(self, broker: str, keep: int = 5) -> None:
         if self.ledger is None:
@@ -191,6 +226,8 @@ class Book:
     def add_child(self, order: Order, child: Child) -> None:
         """Take a child up under its broker's ids."""
         self.by_broker_id[child.child_id] = (order, child)
+        if not order.client:
+            self.adopted[child.broker, child.cl_ord_id] = (order, child)
         if child.broker_order_id:
             self.by_broker_order_id[child.broker, child.broker_order_id] = (order, child)
 
@@ -215,8 +252,12 @@ class Book:
             self.by_broker_id.pop(broker_cl_ord_id, None)
         for request in order.requests:  # those of mass cancels have no counterpart at the client
             self.by_broker_id.pop(request.broker_cl_ord_id, None)
+        self.asked.pop(order.order_id, None)
+        self.told.pop(order.order_id, None)
         for child in order.children:
             self.by_broker_id.pop(child.child_id, None)
+            if not order.client:
+                self.adopted.pop((child.broker, child.cl_ord_id), None)
             known = self.by_broker_order_id.get((child.broker, child.broker_order_id))
             if known is not None and known[1] is child:  # a broker may use an OrderID(37) again
                 del self.by_broker_order_id[child.broker, child.broker_order_id]

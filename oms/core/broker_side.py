@@ -8,7 +8,7 @@ another still end in agreement.
 
 from __future__ import annotations
 
-from oms.core import cancel_new, fills, quantities, replies, restate
+from oms.core import adopt, cancel_new, fills, manual, quantities, reconcile, replies, restate
 from oms.core import tags as t
 from oms.core import transitions as life
 from oms.core.messages import CancelReject, Event, ExecutionReport
@@ -30,12 +30,13 @@ _ANSWERS = frozenset("456E")  # ExecTypes(150) that answer a cancel or replace
 
 def execution_report(ctx: Context, seq: int, event: Event, msg: ExecutionReport) -> None:
     """Find the order, drop repeats, apply, relay."""
-    found = _find(ctx, event, msg)
+    found = _find(ctx, event, msg) or _of_no_order(ctx, seq, event, msg)
     if found is None:
-        fills.for_no_order(ctx, seq, event, msg)
         return
     order, child = found
     ctx.fx.order_id = order.order_id
+    if msg.exec_type not in ("I", "8"):  # what an answer tells may be older than what came before it
+        child.heard = seq
     if msg.problem is not None:
         text = f"{msg.problem.tag}: {msg.problem.text}"
         replies.open_item(ctx, seq, event, "unreadable_report", text, order)
@@ -96,7 +97,17 @@ def _find(ctx: Context, event: Event, msg: ExecutionReport) -> tuple[Order, Chil
     ):
         if found is not None and found[1].broker == event.session:
             return found
-    return None
+    return adopt.find(ctx, event, msg)
+
+
+def _of_no_order(ctx: Context, seq: int, event: Event, msg: ExecutionReport) -> tuple[Order, Child] | None:
+    """A report for no order of ours: of one that is adopted now, or else kept, answered and raised."""
+    if fills.was_booked(ctx, event, msg) or reconcile.is_of_no_order(ctx, seq, event, msg):
+        return None
+    found = adopt.adopt(ctx, seq, event, msg)
+    if found is None:
+        fills.for_no_order(ctx, seq, event, msg)
+    return found
 
 
 def _is_repeat(ctx: Context, seq: int, event: Event, order: Order, child: Child, msg: ExecutionReport) -> bool:
@@ -108,6 +119,9 @@ def _is_repeat(ctx: Context, seq: int, event: Event, order: Order, child: Child,
             return True
         return False
     booked = child.booked.get(msg.exec_id)
+    if booked is not None and msg.exec_id in child.manual:
+        manual.reported(ctx, seq, event, order, child, msg)
+        return True
     if booked == msg.trade_date:
         ctx.fx.detail["duplicate"] = True
         return True
@@ -121,15 +135,7 @@ def _is_repeat(ctx: Context, seq: int, event: Event, order: Order, child: Child,
 def _apply(ctx: Context, seq: int, event: Event, order: Order, child: Child, msg: ExecutionReport) -> None:
     happened = life.EVENT_OF_EXEC_TYPE[msg.exec_type]
     request = order.request_by_broker_id(msg.cl_ord_id)
-    if happened == life.REJECT and request is not None and request.state in OPEN_REQUEST:
-        refuse_request(ctx, seq, event, order, request, "2", msg.text, ())
-        return
-    if happened == life.REJECT and msg.ord_rej_reason == "6" and msg.ord_status not in ("8", ""):
-        # Not this order is refused but a second copy of it; the state told is that of the first.
-        text = f"a second copy was refused, the order has OrdStatus(39) {msg.ord_status}"
-        replies.open_item(ctx, seq, event, "refused_as_duplicate", text, order, severity="warning")
-        if order.life == life.UNKNOWN:
-            _resolve_unknown(ctx, seq, event, order, child, msg)
+    if happened == life.REJECT and _is_of_something_else(ctx, seq, event, order, child, request, msg):
         return
     after = _state_after(order, child, request, happened, msg)
     if after is None:
@@ -171,6 +177,24 @@ def _apply(ctx: Context, seq: int, event: Event, order: Order, child: Child, msg
         ctx.book.finish(order)
 
 
+def _is_of_something_else(
+    ctx: Context, seq: int, event: Event, order: Order, child: Child, request: Request | None, msg: ExecutionReport
+) -> bool:
+    """Whether a reject is not of this order: of a request about it, of a question, of a second copy; dealt with."""
+    if request is not None and request.state in OPEN_REQUEST:
+        refuse_request(ctx, seq, event, order, request, "2", msg.text, ())
+    elif reconcile.is_unknown_there(ctx, order, msg):
+        _status_answer(ctx, seq, event, order, child, msg)
+    elif msg.ord_rej_reason == "6" and msg.ord_status not in ("8", ""):  # the state told is that of the first copy
+        text = f"a second copy was refused, the order has OrdStatus(39) {msg.ord_status}"
+        replies.open_item(ctx, seq, event, "refused_as_duplicate", text, order, severity="warning")
+        if order.life == life.UNKNOWN:
+            _resolve_unknown(ctx, seq, event, order, child, msg)
+    else:
+        return False
+    return True
+
+
 def _state_after(
     order: Order, child: Child, request: Request | None, happened: str, msg: ExecutionReport
 ) -> str | None:
@@ -209,6 +233,8 @@ def _settle_request(
     if request is None or request.state == REFUSED:
         if happened == life.REPLACE:  # a broker's own replace
             _take_terms(ctx, seq, event, order, child, None, msg)
+            if not order.client:
+                adopt.replaced(ctx, order, child, msg.cl_ord_id)
         return
     request.state = ACCEPTED
     ctx.fx.requests[request.seq] = request
@@ -296,6 +322,8 @@ def _status_answer(ctx: Context, seq: int, event: Event, order: Order, child: Ch
         replies.open_item(ctx, seq, event, "broker_unknown_order", text, order)
     if order.life == life.UNKNOWN:
         _resolve_unknown(ctx, seq, event, order, child, msg)
+    reconcile.answer(ctx, seq, event, order, child, msg)
+    child.heard = seq
     replies.status_answer(ctx, order, child, body=msg.body)
 
 
@@ -313,8 +341,9 @@ def _resolve_unknown(ctx: Context, seq: int, event: Event, order: Order, child: 
     if happened == life.REJECT:
         order.reason = msg.text or "the broker does not know the order"
         extra = {t.ORD_REJ_REASON: "0", t.TEXT: order.reason[:500]}
-        ctx.book.finish(order)
         replies.report(ctx, order, "8", extra=extra, at=event.received_at)
+    if order.finished:
+        ctx.book.finish(order)
     ctx.fx.touch(order, seq)
 
 
@@ -356,6 +385,8 @@ def refuse_request(
     ctx.fx.touch(order, seq)
     if order.finished and not was_finished:
         ctx.book.finish(order)
+    if not order.client:  # nobody is told, so a person is
+        replies.open_item(ctx, seq, event, "cancel_refused", f"the cancel was refused: {text}", order)
     replies.cancel_reject(
         ctx,
         order.client,

@@ -12,7 +12,7 @@ from oms.core import risk as codes
 from oms.core import tags as t
 from oms.core import transitions as life
 from oms.core.book import number_id
-from oms.core.judge import Verdict
+from oms.core.judge import SOFT, Verdict
 from oms.core.messages import (
     CancelRequest,
     Event,
@@ -48,6 +48,7 @@ def new_order(ctx: Context, seq: int, event: Event, msg: NewOrder) -> None:
     verdict = ctx.judge.new_order(asked_of(order), routable(order, msg.body), NOBODY)
     record(ctx, verdict)
     ctx.book.add(order)
+    _warn(ctx, seq, event, order, verdict)
     if verdict.ok:
         route_child(ctx, seq, order, verdict, msg.body)
     else:
@@ -127,6 +128,10 @@ def asked_of(order: Order) -> Asked:
         order.price,
         order.stop_px,
         order.trader,
+        order.cum_qty,
+        order.received_at,
+        order.trade_date,
+        order.counted,
     )
 
 
@@ -155,6 +160,15 @@ def record(ctx: Context, verdict: Verdict) -> None:
             found[name] = value
     detail["verdict"] = found
     detail.update(verdict.detail)
+
+
+def _warn(ctx: Context, seq: int, event: Event, order: Order, verdict: Verdict) -> None:
+    """Raise what only soft limits say against an order that passes."""
+    if not verdict.ok:
+        return
+    said = [f"{rule}: {text}" for rule, _, text in verdict.detail.get("checks", ()) if text.startswith(SOFT)]
+    if said:
+        replies.open_item(ctx, seq, event, "soft_limit", "; ".join(said), order, severity="warning")
 
 
 def route_child(ctx: Context, seq: int, order: Order, verdict: Verdict, body: Pairs) -> None:
@@ -247,6 +261,8 @@ def replace(ctx: Context, seq: int, event: Event, msg: ReplaceRequest) -> None:
         order_qty=msg.order_qty if msg.order_qty is not None else order.order_qty,
         price=msg.price,
         stop_px=msg.stop_px,
+        at=event.received_at,
+        trade_date=event.trade_date,
     )
     by_cancel_new = cancel_new.in_use(ctx, child)
     if by_cancel_new and order.pending_requests:
@@ -254,6 +270,7 @@ def replace(ctx: Context, seq: int, event: Event, msg: ReplaceRequest) -> None:
         return
     verdict = ctx.judge.replace(asked, child.broker, msg.body)
     record(ctx, verdict)
+    _warn(ctx, seq, event, order, verdict)
     if not verdict.ok:
         _refuse_request(ctx, event, order, *ids, "2", verdict.text)
         return

@@ -7,15 +7,26 @@ from the ledger. Same events, same numbers, same effects: there is no other inpu
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from oms.core import ageing, broker_side, client_side, mass, operators, session_side
+from oms.core import (
+    ageing,
+    broker_side,
+    client_side,
+    disconnect,
+    doubt,
+    drop_copy,
+    mass,
+    operators,
+    reconcile,
+    session_side,
+)
 from oms.core import messages as m
 from oms.core.book import Book
 from oms.core.effects import Effects
 from oms.core.judge import Judge
-from oms.core.order import is_ours, request_id_of
+from oms.core.order import Order, is_ours, request_id_of
 from oms.core.replies import Context
 from oms.core.terms import BrokerFacts
 
@@ -39,7 +50,11 @@ HANDLERS: dict[type, Handler] = {
     m.Refused: session_side.refused,
     m.NotSent: session_side.not_sent,
     m.ResendDeclined: session_side.resend_declined,
+    m.InDoubt: doubt.in_doubt,
     m.Overdue: ageing.overdue,
+    m.Unmatched: drop_copy.unmatched,
+    m.CancelOnDisconnect: disconnect.cancel,
+    m.Reconcile: reconcile.step,
     m.Command: operators.command,
 }
 
@@ -47,7 +62,7 @@ HANDLERS: dict[type, Handler] = {
 class Wanted(NamedTuple):
     """An id that memory does not know and the ledger may: whose it is, and which kind of id."""
 
-    kind: str  # client, broker
+    kind: str  # client, broker; order: OrderID(37), ours
     session: str
     ids: tuple[str, ...]
     broker_order_id: str = ""
@@ -56,9 +71,17 @@ class Wanted(NamedTuple):
 class Core:
     """State and rules of the gateway. One thread calls it."""
 
-    def __init__(self, book: Book, judge: Judge, brokers: dict[str, BrokerFacts]) -> None:
+    def __init__(
+        self,
+        book: Book,
+        judge: Judge,
+        brokers: dict[str, BrokerFacts],
+        graces: Mapping[str, disconnect.Grace] | None = None,
+    ) -> None:
+        """`graces`: the clients whose orders are canceled when they stay away."""
         self.book = book
         self.brokers = brokers
+        self.graces = graces or {}
         self._context = Context(book, judge, brokers, Effects())
 
     def new_batch(self) -> Effects:
@@ -69,14 +92,32 @@ class Core:
     def apply(self, seq: int, event: m.Event) -> None:
         """Apply one event; its effects are added to the batch begun last."""
         self._context.fx.begin()
+        copies = self.book.drop_copies.of_session.get(event.session)
+        if copies is not None and type(event.body) in drop_copy.MESSAGES:
+            drop_copy.message(self._context, seq, event, copies)
+            return
         HANDLERS[type(event.body)](self._context, seq, event, event.body)
+        exposure = self._context.judge.exposure
+        if exposure is not None:
+            for touched in self._context.fx.touched:
+                exposure.moved(touched, event.trade_date)
         order = self.book.orders.get(self._context.fx.order_id or "")
         if order is not None and order.open_items:
             ageing.settle(self._context, seq, event, order)
+            doubt.settle(self._context, seq, event, order)
+
+    def remember(self, order: Order) -> None:
+        """Take an order of the ledger back into memory, finished: what it traded is in the totals already."""
+        if self._context.judge.exposure is not None:
+            self._context.judge.exposure.known(order)
+        self.book.add(order)
+        self.book.finish(order)
 
     def missing(self, event: m.Event) -> Wanted | None:
         """The id to look for in the ledger before this event is applied, None if memory has all it needs."""
         book, body = self.book, event.body
+        if event.session in book.drop_copies.of_session:
+            return None
         if isinstance(body, m.ExecutionReport):
             if body.cl_ord_id in book.by_broker_id or body.orig_cl_ord_id in book.by_broker_id:
                 return None
@@ -98,7 +139,13 @@ class Core:
         if isinstance(body, m.StatusRequest):
             known = (event.session, body.cl_ord_id) in book.by_client_id
             return None if known else Wanted("client", event.session, (body.cl_ord_id,))
-        if isinstance(body, m.CancelReject | m.NotSent | m.ResendDeclined | m.MessageReject):
+        if isinstance(body, m.Unmatched):
+            cl_ord_id = drop_copy.awaited_order(book, body)
+            return Wanted("broker", body.broker, (request_id_of(cl_ord_id),)) if cl_ord_id else None
+        if isinstance(body, m.Command):
+            order_id = operators.order_id_of(book, body)
+            return None if not order_id or order_id in book.orders else Wanted("order", "", (order_id,))
+        if isinstance(body, m.CancelReject | m.NotSent | m.ResendDeclined | m.InDoubt | m.MessageReject):
             known = not body.cl_ord_id or book.at_broker(body.cl_ord_id) is not None
             return None if known else Wanted("broker", event.session, (request_id_of(body.cl_ord_id),))
         return None

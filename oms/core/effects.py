@@ -16,9 +16,11 @@ from typing import Any, ClassVar, NamedTuple
 from oms.core.messages import Outgoing
 from oms.core.order import Child, Order, Request
 
+BROKER, MANUAL = "broker", "manual"  # origins of a fill: reported on the order session, or entered by hand
+
 
 class Fill(NamedTuple):
-    """One row of the fill ledger: a trade, a correction or a bust, as the broker reported it."""
+    """One row of the fill ledger: a trade, a correction or a bust, as its broker reported it or people entered it."""
 
     client_exec_id: str
     broker: str
@@ -36,6 +38,25 @@ class Fill(NamedTuple):
     transact_time: datetime | None
     received_at: datetime
     seq: int
+    origin: str = BROKER
+
+
+class Witness(NamedTuple):
+    """What another witness than the order session tells of an execution. A figure it does not state is None."""
+
+    broker: str
+    trade_date: date
+    exec_id: str
+    witness: str
+    kind: str
+    quantity: Decimal | None
+    price: Decimal | None
+    seq: int
+    at: datetime
+    cl_ord_id: str = ""
+    account: str = ""
+    symbol: str = ""
+    side: str = ""
 
 
 @dataclass(slots=True)
@@ -71,10 +92,12 @@ class Effects:
     children: dict[str, Child] = field(default_factory=dict)
     requests: dict[int, Request] = field(default_factory=dict)
     fills: list[Fill] = field(default_factory=list)
+    witnesses: list[Witness] = field(default_factory=list)
     items: dict[str, Item] = field(default_factory=dict)
     sessions: set[str] = field(default_factory=set)
     detail: dict[str, Any] = field(default_factory=dict)
     order_id: str | None = None
+    touched: list[Order] = field(default_factory=list)  # by the event in hand
     answer: dict[str, Any] | None = None  # to the operator whose command is in hand
 
     def begin(self) -> None:
@@ -82,11 +105,13 @@ class Effects:
         self.detail = {}
         self.order_id = None
         self.answer = None
+        self.touched.clear()
 
     def touch(self, order: Order, seq: int) -> None:
         """The order (and its child) changed because of journal row `seq`."""
         order.last_seq = seq
         self.orders[order.order_id] = order
+        self.touched.append(order)
         self.order_id = order.order_id
         child = order.child
         if child is not None:

@@ -190,7 +190,7 @@ def enter(child: Child, entry: Entry) -> Change:
     """Enter one report into a child's executions; the quantities of its order are the caller's to move."""
     if entry.kind == "trade":
         return _trade(child, entry)
-    ref = child.executions.get(entry.ref_id)
+    ref = child.executions.get(child.same_as.get(entry.ref_id, entry.ref_id))
     if ref is None:
         child.kept.setdefault(entry.ref_id, []).append(entry)
         return Change(KEPT)

@@ -7,7 +7,7 @@ comes before its execution is booked, is an exception item, and is applied and t
 
 from __future__ import annotations
 
-from oms.core import executions, replies
+from oms.core import drop_copy, executions, replies
 from oms.core import tags as t
 from oms.core.book import number_id
 from oms.core.effects import Fill
@@ -33,9 +33,6 @@ def for_no_order(ctx: Context, seq: int, event: Event, msg: ExecutionReport) -> 
             severity="warning",
         )
         return
-    if ctx.book.fill_key_seen(event.session, msg.trade_date, msg.exec_id):
-        ctx.fx.detail["duplicate"] = True
-        return
     book_fill(ctx, seq, event, None, None, msg, number_id("E", seq))
     replies.open_item(ctx, seq, event, "unknown_order", f"fill for no order of ours: {about}", None)
     fields = {
@@ -51,6 +48,19 @@ def for_no_order(ctx: Context, seq: int, event: Event, msg: ExecutionReport) -> 
     if msg.order_qty is not None:
         fields[t.ORDER_QTY] = decimal_text(msg.order_qty)
     replies.dont_know_trade(ctx, event, {tag: value for tag, value in fields.items() if value})
+
+
+def was_booked(ctx: Context, event: Event, msg: ExecutionReport) -> bool:
+    """Whether a fill for no order of ours was booked before; then it says nothing new."""
+    seen = _bookable(msg) and ctx.book.fill_key_seen(event.session, msg.trade_date, msg.exec_id)
+    if seen:
+        ctx.fx.detail["duplicate"] = True
+    return seen
+
+
+def exec_id_of_report(ctx: Context, seq: int, order: Order) -> str:
+    """ExecID(17) of the report that follows; of an adopted order none follows, and the row that it came in counts."""
+    return number_id("E", ctx.book.next_seq if order.client else seq)
 
 
 def _bookable(msg: ExecutionReport) -> bool:
@@ -79,7 +89,7 @@ def trade(
     if problem:
         replies.open_item(ctx, seq, event, "fill_without_quantity", problem, order)
         return False
-    told_as = number_id("E", ctx.book.next_seq)  # that of the report which follows
+    told_as = exec_id_of_report(ctx, seq, order)
     entry = _entry(msg, told_as)
     live = child.executions.get(msg.exec_ref_id)
     if msg.exec_type != "F" and (live is None or not live.live):
@@ -91,7 +101,7 @@ def trade(
         _not_applied(ctx, seq, event, order, entry, change)
         release(ctx, seq, event, order, child, msg.exec_id)
         return False
-    extra.update(_told(entry, change))
+    extra.update(told(entry, change))
     if entry.client_exec_id != told_as:
         extra[t.EXEC_ID] = entry.client_exec_id
     return True
@@ -127,7 +137,7 @@ def _as_applied(msg: ExecutionReport, child: Child, change: Change) -> Execution
     return msg._replace(last_qty=new.last_qty, last_px=new.last_px)
 
 
-def _told(entry: Entry, change: Change) -> dict[str, str]:
+def told(entry: Entry, change: Change) -> dict[str, str]:
     """What the client's report of an execution has besides the order's own fields."""
     fields = {}
     if change.ended is not None:
@@ -161,7 +171,7 @@ def release(ctx: Context, seq: int, event: Event, order: Order, child: Child, ex
             _not_applied(ctx, seq, event, order, entry, change)
             continue
         exec_type = next(name for name, kind in TRADES.items() if kind == entry.kind)
-        extra = _told(entry, change)
+        extra = told(entry, change)
         offers = ((t.SECONDARY_ORDER_ID, child.broker_order_id), (t.SECONDARY_EXEC_ID, entry.exec_id))
         at = entry.at or event.received_at
         replies.report(ctx, order, exec_type, exec_id=entry.client_exec_id, extra=extra, offers=offers, at=at)
@@ -183,23 +193,23 @@ def book_fill(
     ctx.book.note_fill_key(event.session, msg.trade_date, msg.exec_id)
     if child is not None:
         child.booked[msg.exec_id] = msg.trade_date
-    ctx.fx.fills.append(
-        Fill(
-            client_exec_id,
-            event.session,
-            msg.trade_date,
-            msg.exec_id,
-            msg.exec_ref_id,
-            TRADES[msg.exec_type],
-            order.order_id if order else None,
-            child.child_id if child else None,
-            order.account if order else msg.account,
-            order.symbol if order else msg.symbol,
-            order.side if order else msg.side,
-            msg.last_qty or ZERO,
-            msg.last_px or ZERO,
-            msg.transact_time,
-            event.received_at,
-            seq,
-        )
+    fill = Fill(
+        client_exec_id,
+        event.session,
+        msg.trade_date,
+        msg.exec_id,
+        msg.exec_ref_id,
+        TRADES[msg.exec_type],
+        order.order_id if order else None,
+        child.child_id if child else None,
+        order.account if order else msg.account,
+        order.symbol if order else msg.symbol,
+        order.side if order else msg.side,
+        msg.last_qty or ZERO,
+        msg.last_px or ZERO,
+        msg.transact_time,
+        event.received_at,
+        seq,
     )
+    ctx.fx.fills.append(fill)
+    drop_copy.booked(ctx, seq, event, fill)

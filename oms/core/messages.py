@@ -133,6 +133,8 @@ class ExecutionReport(NamedTuple):
     text: str
     body: Pairs
     problem: Problem | None
+    ord_type: str = ""
+    time_in_force: str = ""
 
 
 class CancelReject(NamedTuple):
@@ -207,12 +209,56 @@ class ResendDeclined(NamedTuple):
     cl_ord_id: str
 
 
+class InDoubt(NamedTuple):
+    """Nobody knows whether the message of journal row `seq` left: the store that would tell is lost.
+
+    `text` is the message as it was to leave; replay, which sends nothing, does without.
+    """
+
+    seq: int
+    msg_type: str
+    cl_ord_id: str
+    order_id: str
+    text: str = ""
+
+
 class Overdue(NamedTuple):
-    """Something that a broker has not answered for so many seconds: an order, or a request about it."""
+    """Something that a broker has not answered for so many seconds: an order, or a request about it.
+
+    `times` counts the questions about the same, where it is asked again and again.
+    """
 
     kind: str
     order_id: str
     cl_ord_id: str
+    seconds: int
+    times: int = 1
+
+
+class CancelOnDisconnect(NamedTuple):
+    """A client has been logged out for so many seconds: its live orders are to be canceled.
+
+    Not those whose TimeInForce(59) is one of the characters of `exempt`.
+    """
+
+    seconds: int
+    exempt: str
+
+
+class Reconcile(NamedTuple):
+    """A step of the comparison with a broker: begin, ask (about `number` orders at most), end."""
+
+    step: str
+    number: int
+
+
+class Unmatched(NamedTuple):
+    """An execution that only one of a broker's two witnesses has told, for so many seconds."""
+
+    kind: str  # missing_here, missing_there
+    broker: str
+    trade_date: str
+    exec_id: str
     seconds: int
 
 
@@ -242,7 +288,11 @@ Body = (
     | Refused
     | NotSent
     | ResendDeclined
+    | InDoubt
     | Overdue
+    | Unmatched
+    | CancelOnDisconnect
+    | Reconcile
     | Command
 )
 
@@ -265,7 +315,8 @@ class Outgoing(NamedTuple):
 
     `fields` are set by the gateway and win over `body` (what passes through, in order). `defaults` are
     added only where the counterparty's dictionary requires the field and nothing else gave it; `offers`
-    where it allows it and nothing else gave it.
+    where it allows it and nothing else gave it. `text`, where it is given, is in the counterparty's words already
+    and leaves as it is.
     """
 
     seq: int
@@ -276,3 +327,4 @@ class Outgoing(NamedTuple):
     body: Pairs = ()
     defaults: Pairs = ()
     offers: Pairs = ()
+    text: str = ""

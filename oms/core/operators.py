@@ -5,11 +5,14 @@ operators' rows of the journal that name it, which nobody can change. The edge h
 order that still has it in memory lets go of it here.
 `kill.engage`, `kill.release`: new orders in scope are stopped by the judge and by the barrier before the outbox, both
 before this is called; what is done here is to cancel the live orders in scope, each once.
+`approvals.*`, `fills.*`: see `approvals` and `manual`. `sessions.set_seq`: the numbers that a session goes on with.
+`orders.cancel`: one order is canceled at its broker (`adopt`). `reconcile.file`: see `broker_file`.
 """
 
 from __future__ import annotations
 
-from oms.core import mass
+from oms.core import adopt, approvals, broker_file, manual, mass, reconcile
+from oms.core.book import Book
 from oms.core.effects import Item
 from oms.core.kill import Kill, scope_of
 from oms.core.messages import Command, Event
@@ -17,6 +20,8 @@ from oms.core.replies import Context
 
 EXCEPTION_VERBS = ("exceptions.take", "exceptions.note", "exceptions.resolve")
 KILL_VERBS = ("kill.engage", "kill.release")
+SET_SEQ = "sessions.set_seq"
+CANCEL = "orders.cancel"
 
 
 def command(ctx: Context, seq: int, event: Event, msg: Command) -> None:
@@ -26,7 +31,45 @@ def command(ctx: Context, seq: int, event: Event, msg: Command) -> None:
         _kill(ctx, seq, event, msg.operator, args)
     elif msg.verb in EXCEPTION_VERBS:
         _item(ctx, seq, event, msg, args)
+    elif msg.verb in approvals.VERBS:
+        approvals.command(ctx, seq, event, msg)
+    elif msg.verb in manual.VERBS:
+        _fill(ctx, seq, event, msg, args)
+    elif msg.verb == SET_SEQ:
+        _set_seq(ctx, args)
+    elif msg.verb == CANCEL:
+        adopt.cancel(ctx, seq, event, args)
+    elif msg.verb == broker_file.VERB:
+        broker_file.command(ctx, seq, event, msg)
     ctx.fx.answer = {"journal_seq": seq} | ctx.fx.detail.get("answer", {})
+
+
+def order_id_of(book: Book, msg: Command) -> str:
+    """OrderID(37) of the order that a command needs in memory, '' where it needs none."""
+    if msg.verb in manual.VERBS or msg.verb in approvals.VERBS:
+        return approvals.order_id_of(book, dict(msg.args))
+    return ""
+
+
+def _fill(ctx: Context, seq: int, event: Event, msg: Command, args: dict[str, str]) -> None:
+    """A fill, correction or bust entered by one operator, where the configuration asks for no second one."""
+    if problem := manual.problem(ctx, msg.verb, args):
+        ctx.fx.detail["refused"] = problem
+        ctx.fx.detail["answer"] = {"refused": problem}
+    else:
+        manual.apply(ctx, seq, event, msg.verb, args, {"operator": msg.operator})
+
+
+def _set_seq(ctx: Context, args: dict[str, str]) -> None:
+    """A session goes on with other sequence numbers: what follows `next_in` is new. It is logged out meanwhile."""
+    state = ctx.book.sessions[args["session"]]
+    if "next_in" in args:
+        number = int(args["next_in"]) - 1
+        if number < state.in_msg_seq_num:
+            state.epoch += 1  # numbers come again, and mean other messages
+            ctx.fx.detail["reset"] = state.epoch
+        state.in_msg_seq_num = number
+    ctx.fx.sessions.add(state.name)
 
 
 def _kill(ctx: Context, seq: int, event: Event, operator: str, args: dict[str, str]) -> None:
@@ -52,6 +95,8 @@ def _item(ctx: Context, seq: int, event: Event, msg: Command, args: dict[str, st
         order = ctx.book.orders.get(args.get("order_id", ""))
         if order is not None and order.open_items.get(args["kind"]) == item_id:
             del order.open_items[args["kind"]]
+        ctx.book.drop_copies.item_closed(item_id)
+        reconcile.let_go(ctx, item_id)
         _change(ctx, event, seq, item_id, args, resolution=f"{msg.operator}: {args['text']}")
 
 

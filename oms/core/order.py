@@ -11,17 +11,21 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import ROUND_HALF_EVEN, Decimal
+from typing import TYPE_CHECKING
 
 from oms.core import tags as t
 from oms.core import transitions as life
 from oms.core.executions import Change, Entry, Execution, Told, correct
+
+if TYPE_CHECKING:  # totals are made of orders
+    from oms.core.exposure import Counted
 
 ZERO = Decimal(0)
 _AVG_PX_STEP = Decimal("0.00000001")
 
 HELD, SENT, PENDING, ACCEPTED, REFUSED = "held", "sent", "pending", "accepted", "rejected"
 OPEN_REQUEST = frozenset({HELD, SENT, PENDING})
-_OVER_NIGHT = ("1", "6")  # TimeInForce(59) good till cancel, good till date: the day's end leaves them alive
+OVER_NIGHT = ("1", "6")  # TimeInForce(59) good till cancel, good till date: the day's end leaves them alive
 
 
 def decimal_text(value: Decimal) -> str:
@@ -99,9 +103,12 @@ class Child:
     executions: dict[str, Execution] = field(default_factory=dict)
     exec_ids: set[str] = field(default_factory=set)
     booked: dict[str, date] = field(default_factory=dict)  # ExecID(17) of what is in the fill ledger -> trade date
+    manual: dict[str, str] = field(default_factory=dict)  # ExecID(17) of what was entered by hand -> to the client
+    same_as: dict[str, str] = field(default_factory=dict)  # ExecID(17) of the broker -> under which it was entered
     kept: dict[str, list[Entry]] = field(default_factory=dict)  # ExecRefID(19) not heard of yet -> what amends it
     told: Told = field(default_factory=Told)
     life_cum_qty: Decimal | None = None  # CumQty(14) in the report that brought the present life
+    heard: int = field(default=0, compare=False)  # journal row of the broker's last word; 0 after a start
     body: tuple[tuple[str, str], ...] = ()  # the order as sent, kept until the broker answers
     status_requests: list[str] = field(default_factory=list)  # ClOrdIDs of the client awaiting an answer
 
@@ -141,6 +148,7 @@ class Order:
     to_broker: dict[str, str] = field(default_factory=dict)  # client ClOrdID(11) -> broker ClOrdID(11)
     to_client: dict[str, str] = field(default_factory=dict)  # and back
     open_items: dict[str, str] = field(default_factory=dict)  # exception kind -> item id
+    counted: Counted | None = field(default=None, compare=False, repr=False)  # its part in the totals of limits
 
     @property
     def child(self) -> Child | None:
@@ -152,7 +160,7 @@ class Order:
         """LeavesQty(151): what may still trade, in shares."""
         if self.life in life.TERMINAL or self.life == life.CALCULATED:
             return ZERO
-        if self.life == life.DONE_FOR_DAY and self.time_in_force not in _OVER_NIGHT:
+        if self.life == life.DONE_FOR_DAY and self.time_in_force not in OVER_NIGHT:
             return ZERO
         left = self.order_qty - self.cum_qty
         return left if left > ZERO else ZERO

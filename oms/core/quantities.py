@@ -23,10 +23,11 @@ def check(
     _check_overfill(ctx, seq, event, order)
     told = child.told
     news = applied
+    is_behind = msg.exec_type == "I" and msg.cum_qty is not None and msg.cum_qty < child.cum_qty
     if msg.exec_type not in fills.TRADES:
         news = msg.cum_qty in told.unreached
     if told.agrees(child.cum_qty):
-        if "quantity_mismatch" in order.open_items:
+        if not is_behind and "quantity_mismatch" in order.open_items:
             text = f"CumQty(14) {decimal_text(child.cum_qty)} agrees in journal row {seq}"
             replies.resolve_item(ctx, seq, event, "quantity_mismatch", order, text)
     elif news:

@@ -48,7 +48,9 @@ def report(
     offers: Pairs = (),
     at: datetime | None = None,
 ) -> str:
-    """An ExecutionReport(8) to the order's client; returns its ExecID(17)."""
+    """An ExecutionReport(8) to the order's client, if it has one; returns its ExecID(17)."""
+    if not order.client:
+        return exec_id
     seq = ctx.book.take_seq()
     exec_id = exec_id or number_id("E", seq)
     fields = {
@@ -113,7 +115,12 @@ def cancel_reject(
     at: datetime,
     body: Pairs = (),
 ) -> None:
-    """An OrderCancelReject(9): the request changes nothing. Unknown order: OrderID(37) is NONE, status 8."""
+    """An OrderCancelReject(9): the request changes nothing. Unknown order: OrderID(37) is NONE, status 8.
+
+    Nobody is told of an order without a client (`session` '').
+    """
+    if not session:
+        return
     fields = {
         t.ORDER_ID: order.order_id if order else "NONE",
         t.CL_ORD_ID: cl_ord_id,
@@ -230,11 +237,17 @@ def open_item(
     order: Order | None,
     *,
     severity: str = "error",
-) -> None:
-    """Raise an exception item; one open item of a kind per order is enough."""
+    item_id: str = "",
+    order_id: str = "",
+) -> str:
+    """Raise an exception item, and return its id; one open item of a kind per order is enough.
+
+    `order_id` instead of `order` where there may be several of the kind; the caller then gives the `item_id`.
+    """
     if order is not None and kind in order.open_items:
-        return
-    item_id = number_id("X", seq) + (f"-{len(ctx.fx.items)}" if number_id("X", seq) in ctx.fx.items else "")
+        return order.open_items[kind]
+    if not item_id:
+        item_id = number_id("X", seq) + (f"-{len(ctx.fx.items)}" if number_id("X", seq) in ctx.fx.items else "")
     if order is not None:
         order.open_items[kind] = item_id
     ctx.fx.items[item_id] = Item(
@@ -244,18 +257,25 @@ def open_item(
         severity,
         "operations",
         event.session,
-        order.order_id if order else None,
+        order.order_id if order else order_id or None,
         seq,
         text,
     )
     ctx.fx.detail.setdefault("items", []).append([kind, text])
+    return item_id
 
 
 def resolve_item(ctx: Context, seq: int, event: Event, kind: str, order: Order, resolution: str) -> None:
     """Close an open item of an order by rule: what contradicted agrees again."""
     item_id = order.open_items.pop(kind, None)
-    if item_id is None:
-        return
+    if item_id is not None:
+        resolve(ctx, seq, event, kind, item_id, order.order_id, resolution)
+
+
+def resolve(
+    ctx: Context, seq: int, event: Event, kind: str, item_id: str, order_id: str | None, resolution: str
+) -> None:
+    """Close an open item by rule."""
     ctx.fx.items[f"{item_id}/resolved"] = Item(
         item_id,
         event.received_at,
@@ -263,7 +283,7 @@ def resolve_item(ctx: Context, seq: int, event: Event, kind: str, order: Order, 
         "",
         "",
         event.session,
-        order.order_id,
+        order_id,
         seq,
         "",
         "resolved",

@@ -13,7 +13,6 @@ from decimal import ROUND_HALF_EVEN, Decimal
 
 from oms.core import fills
 from oms.core import transitions as life
-from oms.core.book import number_id
 from oms.core.executions import Execution
 from oms.core.messages import Event, ExecutionReport
 from oms.core.order import Child, Order, correct_trade
@@ -34,7 +33,7 @@ def executions(ctx: Context, seq: int, event: Event, order: Order, child: Child,
         return
     if min(after, before) <= 0 or after == before or after * child.order_qty != before * qty_after:
         return
-    told_as = number_id("E", ctx.book.next_seq)
+    told_as = fills.exec_id_of_report(ctx, seq, order)
     live = [(exec_id, one) for exec_id, one in child.executions.items() if one.live]
     left = after
     for number, (exec_id, one) in enumerate(live):

@@ -8,11 +8,15 @@ findings up to it, with their numbers, go into the journal, so that every decisi
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import date, datetime
 from decimal import Decimal
 from fnmatch import fnmatchcase
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from oms.core.terms import Account, Instrument, LimitRule, Terms
+
+if TYPE_CHECKING:  # a part of an order in the totals is only passed on here
+    from oms.core.exposure import Counted
 
 MARKET, LIMIT, STOP, STOP_LIMIT = "1", "2", "3", "4"
 SIDES = frozenset("123456789ABCDEFG")
@@ -44,6 +48,10 @@ class Asked(NamedTuple):
     price: Decimal | None
     stop_px: Decimal | None
     trader: str = ""
+    cum_qty: Decimal = Decimal(0)  # of an order that is to be replaced
+    at: datetime | None = None
+    trade_date: date | None = None
+    counted: Counted | None = None  # what of the order is in the totals already
 
 
 class Finding(NamedTuple):

@@ -7,7 +7,7 @@ exception item; no time-out makes it rejected.
 
 from __future__ import annotations
 
-from oms.core import cancel_new, client_side, mass, replies
+from oms.core import cancel_new, client_side, mass, reconcile, replies
 from oms.core import tags as t
 from oms.core import transitions as life
 from oms.core.broker_side import refuse_request
@@ -54,16 +54,17 @@ def session_down(ctx: Context, seq: int, event: Event, msg: SessionDown) -> None
     state.logged_on = False
     state.changed_at = event.received_at
     ctx.fx.sessions.add(event.session)
+    reconcile.cut(ctx, event)
 
 
 def refused(ctx: Context, seq: int, event: Event, msg: Refused) -> None:
     """The engine turned a message away and answered as the session protocol asks: the record is all.
 
-    But a report of a broker may have told of a fill: that is for a person to look at.
+    But a report of a broker, or its copy, may have told of a fill: that is for a person to look at.
     """
     ctx.fx.detail["refused"] = msg.reason
     state = ctx.book.sessions.get(event.session)
-    if msg.msg_type in ("8", "9") and state is not None and state.role == "broker":
+    if msg.msg_type in ("8", "9") and state is not None and state.role != "client":
         text = f"the FIX engine refused a MsgType(35) {msg.msg_type}, a fill may be lost: {msg.reason}"
         replies.open_item(ctx, seq, event, "report_refused_by_engine", text, None)
 
@@ -174,7 +175,7 @@ def resend_declined(ctx: Context, seq: int, event: Event, msg: ResendDeclined) -
 
 def message_reject(ctx: Context, seq: int, event: Event, msg: MessageReject) -> None:
     """A counterparty would not take a message of ours: the request it was is refused, or an item tells."""
-    if mass.failed(ctx, seq, event, msg.cl_ord_id, msg.text):
+    if mass.failed(ctx, seq, event, msg.cl_ord_id, msg.text) or reconcile.refuses(ctx, seq, event, msg):
         return
     found = ctx.book.at_broker(msg.cl_ord_id) if msg.cl_ord_id else None
     what = f"MsgSeqNum(34) {msg.ref_seq_num}, MsgType(35) {msg.ref_msg_type or 'unknown'}: {msg.text}"
@@ -186,13 +187,14 @@ def message_reject(ctx: Context, seq: int, event: Event, msg: MessageReject) -> 
     if cancel_new.awaits(order, child, msg.cl_ord_id) and msg.ref_msg_type != "H":
         cancel_new.failed(ctx, seq, event, order, msg.text)
         return
+    if msg.ref_msg_type == "H":
+        reconcile.refuses_one(ctx, event, order, msg.text)
+        replies.status_answer(ctx, order, child, at=event.received_at)
+        return
     request = order.request_by_broker_id(msg.cl_ord_id)
     if request is not None:
         if request.state in OPEN_REQUEST:
             refuse_request(ctx, seq, event, order, request, "2", msg.text, ())
-        return
-    if msg.ref_msg_type == "H":
-        replies.status_answer(ctx, order, child, at=event.received_at)
         return
     if order.life in (life.ROUTED, life.UNKNOWN):
         ctx.fx.detail["transition"] = [order.life, life.REJECT, life.REJECTED]

@@ -7,6 +7,7 @@ Prices are in the instrument's currency, quantities in shares. Patterns are shel
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import date
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -25,6 +26,8 @@ class Instrument(NamedTuple):
     min_price: Decimal | None
     max_price: Decimal | None
     tradable: bool
+    asset_class: str = ""
+    average_volume: Decimal | None = None  # shares a day
 
 
 class Account(NamedTuple):
@@ -44,6 +47,22 @@ class LimitRule(NamedTuple):
     symbol: str
     max_order_qty: Decimal | None
     max_order_notional: Decimal | None
+
+
+class Limit(NamedTuple):
+    """One row of the limits on projections (`oms.core.limits`): control, scope as (dimension, pattern), value.
+
+    `amount` or `words` is the value, by the control. `soft`: it warns. It counts on days from `first` to `last`.
+    """
+
+    name: str
+    control: str
+    scope: tuple[tuple[str, str], ...]
+    amount: Decimal
+    words: frozenset[str] = frozenset()
+    soft: bool = False
+    first: date = date.min
+    last: date = date.max
 
 
 class RouteRule(NamedTuple):
@@ -76,6 +95,12 @@ class BrokerFacts(NamedTuple):
     acknowledge_seconds: int = 0  # until an order without any answer is raised; 0: never
     answer_seconds: int = 0  # the same of a cancel or replace
     cancel_new: bool = False
+    mass_status: bool = False  # answers OrderMassStatusRequest(AF)
+    status_requests_per_second: int = 50
+    status_answer_seconds: int = 30  # until a round of questions ends without the answers that are missing
+    quiet_seconds: int = 0  # until a working order without news is raised and asked for; 0: never
+    unknown_asks: int = 5  # how often an order in doubt is asked for, besides at each logon
+    adopts: bool = False  # orders of the broker that we do not know become orders of ours
     refuses: Callable[[str, Pairs], str] | None = None
 
 
@@ -88,3 +113,5 @@ class Terms(NamedTuple):
     limits: tuple[LimitRule, ...]
     routes: tuple[RouteRule, ...]
     brokers: Mapping[str, BrokerFacts]
+    limit_rows: tuple[Limit, ...] = ()
+    keep_positions: bool = False  # by account and symbol, for kill switches that are reduce-only

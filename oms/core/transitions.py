@@ -110,7 +110,8 @@ TABLE: Final[dict[str, dict[str, str]]] = {
         REJECT: REJECTED,
         ACKNOWLEDGE: REJECTED,  # older than the reject; an acceptance after it would be a contradiction
     },
-    UNKNOWN: {**_HELD, ROUTE: ROUTED, ACKNOWLEDGE: PENDING_NEW, LOSE: UNKNOWN},
+    # No way to another broker from here: the one that was asked may have the order.
+    UNKNOWN: {**_HELD, ACKNOWLEDGE: PENDING_NEW, LOSE: UNKNOWN},
 }
 
 CONTRADICTIONS: Final = frozenset({(CANCELED, TRADE), (EXPIRED, TRADE), (REJECTED, TRADE)})

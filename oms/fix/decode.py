@@ -241,6 +241,8 @@ def _execution_report(
         get(t.TEXT, ""),
         body,
         reader.problem,
+        get(t.ORD_TYPE, ""),
+        get(t.TIME_IN_FORCE, ""),
     )
 
 

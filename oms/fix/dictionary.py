@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 from xml.etree import ElementTree
 
-MESSAGES = ("D", "F", "G", "H", "Q", "q", "r", "8", "9", "j")
+MESSAGES = ("D", "F", "G", "H", "AF", "Q", "q", "r", "8", "9", "j")
 
 
 class MessageSpec(NamedTuple):

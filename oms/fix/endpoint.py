@@ -72,7 +72,7 @@ class Endpoint:
             return True  # a client: every report is resent
         kind = msg_type(raw)
         cl_ord_id = _field(raw, "11")
-        if kind == "H":
+        if kind in ("H", "AF"):
             return False
         if kind not in ("D", "G") and not is_for_replace(cl_ord_id):
             return True

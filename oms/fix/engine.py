@@ -21,7 +21,7 @@ from typing import Any, Protocol
 
 import quickfix as fix
 
-from oms.errors import Unsendable
+from oms.errors import StoreFailure, Unsendable
 from oms.fix.callbacks import Application, LogFactory, pin_thread, unpin_thread
 
 SOH = "\x01"
@@ -39,6 +39,10 @@ _COMPLAINTS = (
     "Session is not enabled for logon",
     "Required field missing from logon",
 )
+
+# In the engine's log lines: a session's store could not be written. The engine sends nothing that it could not
+# store, says `False`, and never writes to that file again, also when there is room: only a new start opens it anew.
+_STORE_FAILED = ("Unable to write to", "Unable to flush", "Cannot seek to end of", "Unable to get file pointer")
 
 
 class EngineListener(Protocol):
@@ -75,6 +79,8 @@ class SessionHandle:
     engine_session: Any = None
     native_id: Any = None
     sending: int = 0
+    store_problem: str = ""
+    heartbeat_seconds: int = 0  # HeartBtInt(108) of their last Logon(A), 0 before
     head: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -120,8 +126,12 @@ class Engine:
         listener: EngineListener,
         *,
         tls: bool = False,
+        store_failed: Callable[[str, str], None] = lambda session, problem: None,
+        may_send: Callable[[], bool] = lambda: True,
     ) -> None:
         self._listener = listener
+        self._may_send = may_send  # asked last of all before the engine is called, which asks nobody
+        self._store_failed = store_failed  # called under a session's lock: it must not wait for a sender
         self._logged_out = threading.Condition()
         self.sessions: dict[str, SessionHandle] = {}
         self._by_id: dict[str, SessionHandle] = {}
@@ -187,7 +197,8 @@ class Engine:
     def _await_logouts(self, deadline: float) -> None:
         with self._logged_out:
             self._logged_out.wait_for(
-                lambda: not any(handle.logged_on for handle in self.sessions.values()),
+                # without a store there is no Logout(5) to wait for
+                lambda: all(not one.logged_on or one.store_problem for one in self.sessions.values()),
                 max(deadline - time.monotonic(), 0.0),
             )
 
@@ -197,12 +208,13 @@ class Engine:
         Header fields 8, 9, 34, 49, 52, 56 are the engine's; repeating groups are read by the session's dictionaries.
         Returns the raw texts as they went out: fewer than were given if the session is logged out by then, or if
         the next one is no message; only where that is the first one, it raises Unsendable. What is not among them
-        was not stored.
+        was not stored. StoreFailure where the session's store cannot be written.
         """
         handle = self.sessions[session]
         handle.sending = threading.get_ident()
         try:
-            if not handle.logged_on:  # asked again under the session's lock; after `stop` there is no session
+            # Logged on is asked again under the session's lock; after `stop` there is no session.
+            if not handle.logged_on or not self._may_send():
                 return []
             # Without the envelope the engine's parser drops all but the first entry of a repeating group.
             left, problem = handle.engine_session.send([f"{handle.head}{text}10=000\x01" for text in texts])
@@ -211,6 +223,8 @@ class Engine:
         if problem and not left:
             first_line = problem.partition("\n")[0]
             raise Unsendable(f"the FIX engine cannot make this message: {first_line}")
+        if handle.store_problem and not left:
+            raise StoreFailure(handle.store_problem)
         return left
 
     def numbers(self, session: str) -> tuple[int, int]:
@@ -222,6 +236,15 @@ class Engine:
         """Expect `number` next: the counterparty will be asked to resend from there."""
         self.sessions[session].engine_session.setNextTargetMsgSeqNum(number)
 
+    def set_next_sender(self, session: str, number: int) -> None:
+        """Send under `number` next. Only while the session is logged out: a line that is up would be cut."""
+        self.sessions[session].engine_session.setNextSenderMsgSeqNum(number)
+
+    def wait_logged_out(self, session: str, seconds: float) -> bool:
+        """Whether a session is down, waiting up to `seconds` for it."""
+        with self._logged_out:
+            return self._logged_out.wait_for(lambda: not self.sessions[session].logged_on, seconds)
+
     def logout(self, session: str, reason: str) -> None:
         """Log one session out with a Text(58) that says why; it stays out until `logon`."""
         self.sessions[session].engine_session.logout(reason)
@@ -229,6 +252,10 @@ class Engine:
     def logon(self, session: str) -> None:
         """Let a session that was logged out log on again."""
         self.sessions[session].engine_session.logon()
+
+    def enabled(self, session: str) -> bool:
+        """Whether a session may log on: not so from `logout` to `logon`."""
+        return bool(self.sessions[session].engine_session.isEnabled())
 
     def disconnect(self, session: str) -> None:
         """Cut the connection without a Logout(5), as a network would."""
@@ -303,8 +330,13 @@ class Engine:
         """Session messages are the engine's, but a Reject(3) tells of a message of ours."""
         raw = _last(handle.incoming)
         handle.incoming.clear()  # so that no application message takes it for its own
-        if msg_type(raw) == "3":
+        kind = msg_type(raw)
+        if kind == "3":
             self._listener.received(handle.name, raw)
+        elif kind == "A":
+            start = raw.find("\x01108=")
+            text = raw[start + 5 : raw.find(SOH, start + 5)] if start >= 0 else ""
+            handle.heartbeat_seconds = int(text) if text.isascii() and text.isdigit() and len(text) < 6 else 0
 
     def on_from_app(self, session_id: Any, message: Any) -> None:
         """Hand over the exact text; a message replayed from the engine's gap queue has only its own."""
@@ -346,6 +378,11 @@ class Engine:
             if handle is None and "Session not found" in text:
                 _, _, raw = text.partition(": ")
                 self._listener.refused("", raw, "no such session: check BeginString(8) and the CompIDs")
+            elif handle is not None and text.startswith("IO Error") and any(it in text for it in _STORE_FAILED):
+                handle.store_problem = text
+                with self._logged_out:
+                    self._logged_out.notify_all()
+                self._store_failed(handle.name, text)
             elif handle is not None and _complains(text):
                 reason = text.strip() or "a field that every message must have is missing"
                 self._listener.refused(handle.name, _last(handle.incoming), reason)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from oms.core.effects import Fill, Item
+from oms.core.effects import Fill, Item, Witness
 from oms.ledger.chain import JournalRow
 from oms.ledger.rows import Row
 
@@ -43,6 +43,7 @@ class Batch:
     journal: list[JournalRow] = field(default_factory=list)
     sends: list[Send] = field(default_factory=list)
     fills: list[tuple[Fill, datetime | None]] = field(default_factory=list)
+    witnesses: list[Witness] = field(default_factory=list)
     new_orders: list[Row] = field(default_factory=list)
     changed_orders: list[Row] = field(default_factory=list)
     new_children: list[Row] = field(default_factory=list)

@@ -24,16 +24,16 @@ from sqlalchemy.pool import NullPool
 from oms.config.load import Config
 from oms.errors import OperatorError
 from oms.ledger.embedded import EmbeddedPostgres
-from oms.ledger.schema import APPEND_ONLY, GATEWAY_ROLE, PROJECTIONS, metadata
+from oms.ledger.partitions import REFUSE_FUNCTION, make_coming
+from oms.ledger.schema import APPEND_ONLY, GATEWAY_ROLE, OWNERS, PROJECTION_VERSION, PROJECTIONS, STANDING, metadata
 
-SCHEMA_VERSION = "0002"  # the newest file of migrations/versions; a test holds the two together
+SCHEMA_VERSION = "0009"  # the newest file of migrations/versions; a test holds the two together
 OLDEST_POSTGRES = 14
 EMBEDDED = "postgres"  # its directory in the state directory
 DATABASE_NAME = "oms"  # of the embedded server
 GATEWAY_LOCK = 0x6F6D7331  # advisory lock that a running gateway's writer holds; fits in 32 bits
 MIGRATION_LOCK = 0x6F6D74  # advisory lock: one migration at a time
 CONNECT_SECONDS = 10
-REFUSE_FUNCTION = "oms_refuse_change"
 
 
 def connect(url: str, *, role: str | None = None, **options: Any) -> psycopg.Connection[Any]:
@@ -163,12 +163,15 @@ def migrate(url: str, *, login: str | None = None) -> str:
         connection.commit()
         before = _version(connection)
         connection.commit()
-        if before and before not in _known_versions():
+        if before and before != SCHEMA_VERSION and before not in _known_versions():  # which takes a while to load
             raise _mismatch(before)
         if before != SCHEMA_VERSION:
             if _gateway_running(connection):
                 raise OperatorError("a gateway is running on this ledger; stop it, then run: oms db migrate")
             _upgrade(connection)
+            if not before:  # an empty ledger was made by no other version of the rules
+                made_by = {"version": PROJECTION_VERSION}
+                connection.execute(text("UPDATE projection_versions SET version = :version"), made_by)
         _secure(connection, login)
         connection.commit()
     return before
@@ -199,9 +202,11 @@ def database_status(url: str) -> dict[str, Any]:
     ``rows`` are the server's estimates by table.
     """
     made = engine(url, read_only=True, poolclass=NullPool)
-    counted = text(
-        "SELECT relname, greatest(n_live_tup, reltuples, 0)::bigint FROM pg_stat_user_tables "
-        "JOIN pg_class USING (relname) WHERE relname = ANY(:names) AND pg_class.oid = relid ORDER BY relname"
+    counted = text(  # of a table in partitions the sum over them
+        "SELECT coalesce(whole.relname, part.relname), sum(greatest(n_live_tup, part.reltuples, 0))::bigint "
+        "FROM pg_stat_user_tables JOIN pg_class AS part ON part.oid = relid AND relkind = 'r' "
+        "LEFT JOIN pg_inherits ON inhrelid = part.oid LEFT JOIN pg_class AS whole ON whole.oid = inhparent "
+        "WHERE coalesce(whole.relname, part.relname) = ANY(:names) GROUP BY 1 ORDER BY 1"
     )
     with made.connect() as connection:
         return {
@@ -295,8 +300,9 @@ def _secure(connection: Connection, login: str | None) -> None:
     every = ", ".join(metadata.tables)
     run(f"REVOKE ALL ON {every}, alembic_version FROM {GATEWAY_ROLE}, PUBLIC")
     run(f"GRANT SELECT, INSERT ON {', '.join(APPEND_ONLY)} TO {GATEWAY_ROLE}")
-    run(f"GRANT SELECT, INSERT, UPDATE ON {', '.join(PROJECTIONS)} TO {GATEWAY_ROLE}")
-    run(f"GRANT SELECT ON alembic_version TO {GATEWAY_ROLE}")
+    run(f"GRANT SELECT, INSERT, UPDATE ON {', '.join((*PROJECTIONS, *STANDING))} TO {GATEWAY_ROLE}")
+    run(f"GRANT SELECT ON alembic_version, {', '.join(OWNERS)} TO {GATEWAY_ROLE}")
+    make_coming(connection.connection.driver_connection)  # type: ignore[arg-type]
 
 
 def _ensure_role(connection: Connection, login: str | None) -> None:

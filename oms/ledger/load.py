@@ -6,23 +6,46 @@ for a re-route, status requests under way). Reads only; the caller sees to it th
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import psycopg
 from psycopg.rows import dict_row
 
 from oms.core.book import Book, MassCancel, SessionState
+from oms.core.copies import Recalled
 from oms.core.messages import ReplaceRequest
 from oms.core.order import OPEN_REQUEST, Child, Order, Request
 from oms.fix.decode import decode_guarded
 from oms.fix.rules import as_read
+from oms.ledger import witnesses
 from oms.ledger.database import gateway_connection
 from oms.ledger.rebuild import take_reports
-from oms.ledger.rows import REQUEST_COLUMNS
+from oms.ledger.rows import CHILD_COLUMNS, ORDER_COLUMNS, REQUEST_COLUMNS
 
 Rows = list[dict[str, Any]]
-_FILL_KEY_DAYS = 5
+
+# Whatever the planner believes of tables that have grown or were never analysed: a few rows by their keys, never a
+# whole table, which would make a start the longer the more history there is.
+_SETTINGS = "SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off"
+# Of the journal: what brokers reported on some orders, what operators did, status requests of clients. Once for all,
+# and in the days that they can be in, because every partition that is looked into costs as much as rows found there.
+_OF_ORDERS = (
+    "SELECT seq, kind, msg_type, journal.order_id, session, raw, detail"
+    " FROM unnest(%s::text[], %s::date[]) AS wanted(order_id, day) JOIN journal"
+    " ON journal.order_id = wanted.order_id AND journal.trade_date >= wanted.day AND journal.trade_date <= %s"
+    " WHERE (kind = 'in' AND msg_type = '8') OR kind = 'operator'"
+    " OR (kind <> 'out' AND detail::text LIKE '%%\"status_a%%') ORDER BY seq"
+)
+_ORDER_COLUMNS = ", ".join(name for name in ORDER_COLUMNS if name in Order.__dataclass_fields__)
+_CHILD_COLUMNS = ", ".join(name for name in CHILD_COLUMNS if name in Child.__dataclass_fields__)
+_FILL_KEY_DAYS = 1  # before today
+MOST_IDS = 3_000_000  # some 600 ns and four bytes each
+_CLIENT_IDS = (
+    "SELECT trade_date AS day, original_cl_ord_id AS id FROM client_orders WHERE client = %s AND trade_date = %s"
+    " UNION ALL SELECT trade_date, cl_ord_id FROM requests WHERE client = %s AND trade_date = %s"
+)
+_FILL_IDS = "SELECT trade_date AS day, exec_id AS id FROM fills WHERE broker = %s AND trade_date >= %s"
 
 
 class Reader:
@@ -56,7 +79,13 @@ class Reader:
 
     def live_orders(self) -> list[Order]:
         """All orders that have not finished, in order of creation."""
-        return self._orders("NOT finished", None)
+        with self._connection.transaction():
+            self._connection.execute(_SETTINGS)
+            return self._orders("NOT finished", None)
+
+    def order_by_id(self, order_ids: tuple[str, ...]) -> list[Order]:
+        """Orders by OrderID(37), ours."""
+        return self._orders("order_id = ANY(%s)", list(order_ids))
 
     def order_by_client_id(self, client: str, cl_ord_ids: tuple[str, ...]) -> list[Order]:
         """The newest order of a client that has one of these ClOrdIDs(11) in its chain."""
@@ -92,12 +121,15 @@ class Reader:
     def _orders(self, condition: str, values: list[str] | None) -> list[Order]:
         parameters = () if values is None else (values,)
         orders = {
-            row["order_id"]: _order(row)
-            for row in self.rows(f"SELECT * FROM client_orders WHERE {condition} ORDER BY order_id", *parameters)
+            row["order_id"]: Order(**row)
+            for row in self.rows(
+                f"SELECT {_ORDER_COLUMNS} FROM client_orders WHERE {condition} ORDER BY order_id", *parameters
+            )
         }
         ids = list(orders)
-        for row in self.rows("SELECT * FROM child_orders WHERE order_id = ANY(%s) ORDER BY sent_seq", ids):
-            orders[row["order_id"]].children.append(_child(row))
+        children = f"SELECT {_CHILD_COLUMNS} FROM child_orders WHERE order_id = ANY(%s) ORDER BY sent_seq"
+        for row in self.rows(children, ids):
+            orders[row["order_id"]].children.append(Child(**row))
         for row in self.rows("SELECT * FROM requests WHERE order_id = ANY(%s) ORDER BY seq", ids):
             order = orders[row["order_id"]]
             order.take(Request(**row))
@@ -106,8 +138,7 @@ class Reader:
                 if child.child_id not in order.to_client:  # else it was sent for a replace, and has its id
                     order.link(order.original_cl_ord_id, child.child_id)
         self._replace_bodies(orders)
-        self._executions(orders, ids)
-        self._status_requests(orders, ids)
+        self._reported(orders, ids)
         for row in self.rows(
             "SELECT order_id, kind, item_id FROM exception_items WHERE state = 'open' AND order_id = ANY(%s)", ids
         ):
@@ -129,33 +160,16 @@ class Reader:
             if isinstance(body, ReplaceRequest):
                 request.body = body.body
 
-    def _executions(self, orders: dict[str, Order], ids: list[str]) -> None:
+    def _reported(self, orders: dict[str, Order], ids: list[str]) -> None:
+        """What the journal has of these orders beside what stands in other tables."""
+        since = [order.trade_date - timedelta(days=1) for order in orders.values()]  # a clock may have gone back
+        found = self.rows(_OF_ORDERS, ids, since, datetime.now(UTC).date() + timedelta(days=1))
         take_reports(
             [child for order in orders.values() for child in order.children],
             self.rows("SELECT * FROM fills WHERE order_id = ANY(%s) ORDER BY seq", ids),
-            self.rows(
-                "SELECT seq, order_id, session, raw, detail FROM journal WHERE order_id = ANY(%s) AND kind = 'in'"
-                " AND msg_type = '8' ORDER BY seq",
-                ids,
-            ),
+            [row for row in found if row["kind"] == "operator" or (row["kind"], row["msg_type"]) == ("in", "8")],
         )
-
-    def _status_requests(self, orders: dict[str, Order], ids: list[str]) -> None:
-        """The OrderStatusRequests(H) of clients that went to a broker and have no answer, oldest first."""
-        children = {child.child_id: child for order in orders.values() for child in order.children}
-        for row in self.rows(
-            "SELECT detail -> 'status_asked' AS asked, detail -> 'status_answered' AS answered FROM journal"
-            " WHERE order_id = ANY(%s) AND kind <> 'out' AND json_typeof(detail) = 'object' ORDER BY seq",
-            ids,
-        ):
-            child_id, cl_ord_id = row["asked"] or row["answered"] or ("", "")
-            child = children.get(child_id)
-            if child is None:
-                continue
-            if row["asked"]:
-                child.status_requests.append(cl_ord_id)
-            elif cl_ord_id in child.status_requests:
-                child.status_requests.remove(cl_ord_id)
+        _status_requests(orders, found)
 
     # -- the rest of memory --------------------------------------------------------------------------------
 
@@ -180,21 +194,45 @@ class Reader:
             request = Request(**row)
             book.mass_cancels[request.broker_cl_ord_id] = MassCancel(request, broker, frozenset(order_ids[broker]))
 
-    def keys(self, book: Book, today: date) -> None:
-        """Today's ClOrdIDs of clients, and the fills' ExecIDs of the last days; of others the ledger is asked."""
+    def keys(self, book: Book, today: date) -> dict[str, object]:
+        """Today's ClOrdIDs(11) of clients, the fills' ExecIDs(17) from yesterday on; of others the ledger is asked.
+
+        Not more than `MOST_IDS`, clients first: of a session that has too many the ledger is asked as well, so that a
+        start is bounded however much was traded today. Returns how many were loaded, and those sessions.
+        """
         book.client_keys_from = today
         book.keys_from = today - timedelta(days=_FILL_KEY_DAYS)
-        for row in self.rows(
-            "SELECT client, original_cl_ord_id AS id FROM client_orders WHERE trade_date = %s UNION ALL"
-            " SELECT client, cl_ord_id FROM requests WHERE trade_date = %s",
-            today,
-            today,
-        ):
-            book.note_client_key(row["client"], today, row["id"])
-        for row in self.rows(
-            "SELECT broker, trade_date, exec_id FROM fills WHERE trade_date >= %s ORDER BY trade_date", book.keys_from
-        ):
-            book.note_fill_key(row["broker"], row["trade_date"], row["exec_id"])
+        room, asked, loaded = MOST_IDS, list[str](), {"client_ids": 0, "fill_ids": 0}
+        for name in [one.name for one in book.sessions.values() if one.role == "client"]:
+            by_day = self._ids(_CLIENT_IDS, (name, today) * 2, room)
+            ids = None if by_day is None else [one for some in by_day.values() for one in some]
+            book.load_client_keys(name, today, ids)
+            if ids is None:
+                asked.append(name)
+            else:
+                room -= len(ids)
+                loaded["client_ids"] += len(ids)
+        for name in [one.name for one in book.sessions.values() if one.role == "broker"]:
+            by_day = self._ids(_FILL_IDS, (name, book.keys_from), room)
+            if by_day is None:
+                asked.append(name)
+                book.fill_keys_from[name] = today + timedelta(days=1)
+                continue
+            for day, ids in sorted(by_day.items()):
+                book.load_fill_keys(name, day, ids)
+                room -= len(ids)
+                loaded["fill_ids"] += len(ids)
+        return {**loaded, "asked_each_time": asked}
+
+    def _ids(self, query: str, values: tuple[object, ...], room: int) -> dict[date, list[str]] | None:
+        """Ids by trade date, None where there are more than `room`. One text for a day: much faster than rows."""
+        counted = self.rows(f"SELECT count(*) AS number FROM ({query} LIMIT %s) AS found", *values, room + 1)
+        if counted[0]["number"] > room:
+            return None
+        found = self.rows(
+            f"SELECT day, string_agg(id, E'\\x1f') AS ids FROM ({query}) AS found GROUP BY day", *values
+        )
+        return {row["day"]: row["ids"].split("\x1f") for row in found}
 
     def client_key_used(self, client: str, day: date, cl_ord_id: str) -> bool:
         """Whether a client used this ClOrdID(11) on this trading day, as far as it is committed."""
@@ -211,6 +249,14 @@ class Reader:
         query = "SELECT 1 FROM fills WHERE broker = %s AND trade_date = %s AND exec_id = %s"
         return bool(self.rows(query, broker, day, exec_id))
 
+    def copy_told(self, broker: str, day: date, exec_id: str) -> bool:
+        """Whether the drop copy has told this execution, as far as it is committed."""
+        return witnesses.copy_told(self.rows, broker, day, exec_id)
+
+    def recall(self, broker: str, day: date, exec_id: str) -> Recalled:
+        """An execution as both witnesses of a broker told it, as far as it is committed."""
+        return witnesses.recall(self.rows, broker, day, exec_id)
+
     # -- what went out -------------------------------------------------------------------------------------
 
     def outgoing(self, session: str, after: int, limit: int) -> Rows:
@@ -223,6 +269,11 @@ class Reader:
             limit,
         )
 
+    def count_outgoing(self, session: str, after: int) -> int:
+        """How many messages of a session wait after a journal row."""
+        query = "SELECT count(*) AS number FROM journal WHERE session = %s AND kind = 'out' AND seq > %s"
+        return int(self.rows(query, session, after)[0]["number"])
+
     def sent_message(self, session: str, msg_seq_num: int) -> Rows:
         """What we sent a session under a MsgSeqNum(34), the last time that number was used."""
         return self.rows(
@@ -233,11 +284,17 @@ class Reader:
         )
 
 
-def _order(row: dict[str, Any]) -> Order:
-    names = set(Order.__dataclass_fields__) & set(row)
-    return Order(**{name: row[name] for name in names})
-
-
-def _child(row: dict[str, Any]) -> Child:
-    names = set(Child.__dataclass_fields__) & set(row)
-    return Child(**{name: row[name] for name in names})
+def _status_requests(orders: dict[str, Order], found: Rows) -> None:
+    """The OrderStatusRequests(H) of clients that went to a broker and have no answer, oldest first."""
+    children = {child.child_id: child for order in orders.values() for child in order.children}
+    for row in found:
+        detail = row["detail"] or {}
+        asked = detail.get("status_asked")
+        child_id, cl_ord_id = asked or detail.get("status_answered") or ("", "")
+        child = children.get(child_id)
+        if child is None:
+            continue
+        if asked:
+            child.status_requests.append(cl_ord_id)
+        elif cl_ord_id in child.status_requests:
+            child.status_requests.remove(cl_ord_id)

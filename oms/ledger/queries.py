@@ -30,6 +30,7 @@ from oms.ledger import schema
 from oms.ledger.records import (
     ChildOrder,
     ClientOrder,
+    Confirmation,
     ExceptionItem,
     Fill,
     ItemStory,
@@ -42,6 +43,8 @@ from oms.ledger.records import (
     SessionActivity,
     SessionPosition,
 )
+from oms.ledger.statistics import RECENT_ROWS
+from oms.ledger.witnesses import DROP_COPY, confirmations
 
 R = TypeVar("R", ClientOrder, ChildOrder, Request, Fill, SessionPosition, ExceptionItem)
 
@@ -114,6 +117,12 @@ def list_fills(engine: Engine, wanted: FillFilter, limit: int) -> list[Fill]:
         return _records(connection, Fill, query)
 
 
+def witnesses_of(engine: Engine, found: Sequence[Fill]) -> dict[str, list[Confirmation]]:
+    """Who tells each fill, by its ExecID(17) to the client (`oms.ledger.witnesses`)."""
+    with engine.connect() as connection:
+        return confirmations(connection, found)
+
+
 def list_exceptions(
     engine: Engine, *, state: Literal["open", "resolved"] | None = "open", order_id: str | None = None, limit: int
 ) -> list[ExceptionItem]:
@@ -132,8 +141,19 @@ def exception_item(engine: Engine, item_id: str) -> ItemStory | None:
             return None
         evidence = _entries(connection, journal.c.seq == found[0].seq)
         done = _entries(connection, journal.c.kind == "operator", journal.c.seq > found[0].seq)
+        closing = _closing(connection, found[0])
     history = tuple(one for one in done if one.command is not None and one.command.args.get("item_id") == item_id)
-    return ItemStory(found[0], evidence[0] if evidence else None, history)
+    by_rule = None if any(one.msg_type == "exceptions.resolve" for one in history) else closing
+    return ItemStory(found[0], evidence[0] if evidence else None, history, by_rule)
+
+
+def _closing(connection: Connection, item: ExceptionItem) -> JournalEntry | None:
+    """The event about its order that resolved an item: that of the same moment."""
+    if item.resolved_at is None or item.order_id is None:
+        return None
+    same = journal.c.received_at == item.resolved_at
+    found = _entries(connection, journal.c.order_id == item.order_id, same, journal.c.seq > item.seq)
+    return next((one for one in found if one.kind != "out"), None)
 
 
 def killed_orders(engine: Engine, kill_id: str) -> list[KilledOrder] | None:
@@ -264,6 +284,13 @@ def find_messages(engine: Engine, cl_ord_id: str, limit: int) -> list[JournalEnt
         return _entries(connection, journal.c.kind.in_(("in", "out")), carries, newest=limit)
 
 
+def last_of_session(engine: Engine, session: str, limit: int) -> list[JournalEntry]:
+    """The newest rows about a session, in order; of the newest rows of the journal only, so that it stays quick."""
+    recent = text("journal.seq > (SELECT coalesce(max(seq), 0) FROM journal) - :rows").bindparams(rows=RECENT_ROWS)
+    with engine.connect() as connection:
+        return _entries(connection, journal.c.session == session, recent, newest=limit)
+
+
 def order_story(engine: Engine, order_id: str) -> OrderStory | None:
     """Everything about one order, None where there is none with this OrderID(37)."""
     with engine.connect() as connection:
@@ -273,15 +300,22 @@ def order_story(engine: Engine, order_id: str) -> OrderStory | None:
         entries = {entry.seq: entry for entry in _entries(connection, journal.c.order_id == order_id)}
         # What made a row happen may be no message of the order itself: a logon, an operator's command.
         causes = {entry.cause for entry in entries.values() if entry.cause is not None} - set(entries)
-        if causes:
-            entries |= {entry.seq: entry for entry in _entries(connection, journal.c.seq.in_(causes))}
+        filled = _of_order(connection, Fill, fills, order_id, "seq")
+        raised = _of_order(connection, ExceptionItem, items, order_id, "seq")
+        said = confirmations(connection, filled)
+        # Nor is what a drop copy tells of a fill.
+        copied = {one.seq for some in said.values() for one in some if one.witness == DROP_COPY}
+        others = (causes | copied | {item.seq for item in raised}) - set(entries)
+        if others:
+            entries |= {entry.seq: entry for entry in _entries(connection, journal.c.seq.in_(others))}
         return OrderStory(
             found[0],
             tuple(_of_order(connection, ChildOrder, children, order_id, "sent_seq")),
             tuple(_of_order(connection, Request, requests, order_id, "seq")),
-            tuple(_of_order(connection, Fill, fills, order_id, "seq")),
-            tuple(_of_order(connection, ExceptionItem, items, order_id, "seq")),
+            tuple(filled),
+            tuple(raised),
             tuple(entries[seq] for seq in sorted(entries)),
+            said,
         )
 
 

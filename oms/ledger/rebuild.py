@@ -12,6 +12,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from oms.core.executions import Entry, enter, kept_for
+from oms.core.manual import LINK
 from oms.core.order import ZERO, Child, request_id_of
 from oms.fix.rules import as_read
 
@@ -20,9 +21,10 @@ _SOH = "\x01"
 
 
 def take_reports(children: Iterable[Child], fills: Iterable[Row], reports: Iterable[Row]) -> None:
-    """Enter the rows of `fills` (by seq) and the ExecutionReports(8) of the journal (by seq) of some child orders.
+    """Enter the rows of `fills` (by seq) and the reports of the journal (by seq) of some child orders.
 
-    `reports` have seq, order_id, session, raw and detail.
+    `reports` are ExecutionReports(8) and operators' commands; they have seq, kind, order_id, session, raw, detail.
+    Of a fill whose report is in an archive the row itself is entered.
     """
     by_id = {child.child_id: child for child in children}
     at_broker: dict[tuple[str, str], list[Child]] = defaultdict(list)
@@ -34,7 +36,15 @@ def take_reports(children: Iterable[Child], fills: Iterable[Row], reports: Itera
     totals = {child_id: child.cum_qty for child_id, child in by_id.items()}
     for child in by_id.values():
         child.cum_qty = ZERO
-    for report in reports:
+    there = list(reports)
+    archived = fills_of.keys() - {report["seq"] for report in there}
+    for report in sorted([*there, *({"seq": seq} for seq in archived)], key=_seq) if archived else there:
+        if report["seq"] in archived:
+            _take_archived(by_id, fills_of[report["seq"]])
+            continue
+        if report.get("kind") == "operator":
+            _take_manual(by_id, report, fills_of.get(report["seq"], []))
+            continue
         own = at_broker[report["order_id"], report["session"]]
         if own:
             _take(own, by_id, report, fills_of.get(report["seq"], []))
@@ -59,6 +69,42 @@ def _take(own: list[Child], by_id: dict[str, Child], report: Row, fills: list[Ro
     before, _, after = detail.get("transition") or ("", "", "")
     if before != after or "cancel_new" in detail:
         child.life_cum_qty = cum_qty
+
+
+def _seq(row: Row) -> int:
+    seq: int = row["seq"]
+    return seq
+
+
+def _take_archived(by_id: dict[str, Child], fills: list[Row]) -> None:
+    """Fills whose report is not at hand: the broker's CumQty(14) is taken to have been what they add up to."""
+    for row in fills:
+        child = by_id.get(row["child_id"])
+        if child is not None:
+            told = child.cum_qty + row["last_qty"] if row["kind"] == "trade" else None
+            child.exec_ids.add(row["exec_id"])
+            _take_fill(child, row, "", told)
+
+
+def _take_manual(by_id: dict[str, Child], report: Row, fills: list[Row]) -> None:
+    """What operators entered (`oms.core.manual`)."""
+    entered = (report["detail"] or {}).get("manual") or {}
+    child = by_id.get(entered.get("child_id", ""))
+    if child is None:
+        return
+    for row in fills:
+        bust = row["kind"] == "bust"
+        qty, px = (None, None) if bust else (row["last_qty"], row["last_px"])
+        ids = (row["kind"], row["exec_id"], row["exec_ref_id"], row["client_exec_id"])
+        child.booked[row["exec_id"]] = row["trade_date"]
+        child.manual[row["exec_id"]] = row["client_exec_id"]
+        enter(child, Entry(*ids, qty, px, row["transact_time"]))
+        for _ in kept_for(child, row["exec_id"]):
+            pass
+    if entered["verb"] == LINK:
+        exec_id, ref = entered["exec_id"], entered["ref"]
+        child.manual[exec_id], child.booked[exec_id] = child.manual[ref], child.booked[ref]
+        child.same_as[exec_id] = ref
 
 
 def _child_of(own: list[Child], by_id: dict[str, Child], cl_ord_id: str, seq: int) -> Child:

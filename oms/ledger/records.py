@@ -6,7 +6,8 @@ two together. Quantities are shares, prices in the instrument's currency (Decima
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -107,6 +108,22 @@ class Fill:
     sending_time: datetime | None
     received_at: datetime
     seq: int
+    origin: str = "broker"
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmation:
+    """What one witness tells of a fill, and whether it tells the same. The order session's word is the fill itself.
+
+    `witness`: order session, drop copy, file; manual where people entered the fill.
+    """
+
+    witness: str
+    agrees: bool
+    quantity: Decimal | None
+    price: Decimal | None
+    seq: int
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +215,7 @@ class ItemStory:
     item: ExceptionItem
     evidence: JournalEntry | None
     history: tuple[JournalEntry, ...]
+    closed: JournalEntry | None = None  # the row by which it was resolved by rule, where that is known
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,6 +254,7 @@ class OrderStory:
     fills: tuple[Fill, ...]
     items: tuple[ExceptionItem, ...]
     entries: tuple[JournalEntry, ...]
+    witnesses: Mapping[str, list[Confirmation]] = field(default_factory=dict)  # of fills, by client_exec_id
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,52 +1,43 @@
 """Replay: the journal from empty through the same core must give the tables that stand in the ledger (I7).
 
 Decisions that depended on limits, routes or logons are read back from the journal's `detail`, everything else
-is worked out again. Orders are held in memory for the whole replay (some 3 kB each): for a ledger of many
-millions, replay a part of it on a machine that has the memory.
+is worked out again. `Replay` takes the rows, `oms.ledger.replay_tables` reads them and compares, in bounded memory.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from datetime import datetime
+from collections.abc import Callable
+from datetime import date, datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Engine, Table, func, select, text
+from sqlalchemy import Engine
 
 from oms.core import messages as m
 from oms.core.book import Book, SessionState
 from oms.core.core import Core
-from oms.core.effects import Fill
+from oms.core.effects import Fill, Witness
 from oms.core.judge import RecordedJudge
 from oms.core.order import Order, Request
 from oms.core.terms import BrokerFacts
 from oms.fix.decode import decode_guarded
 from oms.fix.rules import as_read, as_refused
-from oms.ledger import rows, schema
-
-Replayed = dict[str, dict[str, str | None]]
-
-_SHOWN = 50
-_STREAM = 2000
-
-
-class Difference(NamedTuple):
-    """One value that replay gives otherwise than the ledger has it."""
-
-    table: str
-    key: str
-    column: str
-    replayed: str
-    stored: str
+from oms.ledger.compare import Difference
+from oms.ledger.evicted import Evicted
 
 
 class TablesReport(NamedTuple):
-    """What replay compared. `differences` has the first ones, `differing` counts all."""
+    """What replay compared. `differences` has the first ones, `differing` counts all.
+
+    `later` orders were changed after the last day that was replayed, `passed_over` ones began in days that are in
+    archives: neither is compared.
+    """
 
     events: int
     compared: dict[str, int]
     differing: int
     differences: list[Difference]
+    later: int = 0
+    passed_over: int = 0
 
     @property
     def ok(self) -> bool:
@@ -57,8 +48,9 @@ class TablesReport(NamedTuple):
 class Replay:
     """The journal's events applied one after another to an empty core."""
 
-    def __init__(self) -> None:
-        self.book = Book()
+    def __init__(self, evicted: Evicted | None = None) -> None:
+        self._evicted = evicted  # where finished orders are that left memory; without it all stay
+        self.book = Book(ledger=evicted)
         self._judge = RecordedJudge()
         self._brokers: dict[str, BrokerFacts] = {}
         self._sessions: dict[str, dict[str, Any]] = {}
@@ -66,7 +58,13 @@ class Replay:
         self.orders: dict[str, Order] = {}
         self.requests: dict[int, Request] = {}
         self.fills: list[tuple[Fill, datetime | None]] = []
+        self.witnesses: list[Witness] = []
         self.events = 0
+
+    def judged_by(self, judge: RecordedJudge) -> None:
+        """Let another judge repeat the decisions, one that looks at them as well."""
+        self._judge = judge
+        self._core = Core(self.book, judge, self._brokers)
 
     def take(self, row: Any) -> None:
         """One row of the journal; what went out is not an event."""
@@ -77,24 +75,41 @@ class Replay:
         self.book.next_seq = row.seq
         seq = self.book.take_seq()
         if row.kind == "config":
-            self._configure(detail)
+            if row.msg_type == "Start":  # the others tell of the gateway itself
+                self._configure(detail)
             return
         event = m.Event(row.session, row.msg_seq_num or 0, row.received_at, row.trade_date, self._body(row, detail))
         if row.kind == "in":
             state = self.book.sessions[row.session]
             state.in_msg_seq_num = max(state.in_msg_seq_num, row.msg_seq_num or 0)
         self._judge.detail = detail
+        if self._evicted is not None:
+            self._bring_back(self._evicted, seq, event)
         fx = self._core.new_batch()
         self._core.apply(seq, event)
         self.orders.update(fx.orders)
         self.requests.update(fx.requests)
         self.fills += [(fill, row.sending_time) for fill in fx.fills]
+        self.witnesses += fx.witnesses
+
+    def _bring_back(self, evicted: Evicted, seq: int, event: m.Event) -> None:
+        """What the flow does before the core decides: the order that an id names is in memory, if there is one."""
+        evicted.now = seq
+        wanted = self._core.missing(event)
+        if wanted is None:
+            return
+        for order in evicted.find(wanted):
+            if order.order_id not in self.book.orders:
+                self._core.remember(order)
+                self.orders[order.order_id] = order
 
     def _configure(self, detail: dict[str, Any]) -> None:
         self._sessions = detail.get("sessions", {})
+        of = {name: facts["drop_copy_of"] for name, facts in self._sessions.items() if facts.get("drop_copy_of")}
+        self.book.drop_copies.configure(of, {})
         for name, facts in self._sessions.items():
             state = self.book.sessions.setdefault(name, SessionState(name, facts["role"]))
-            state.logged_on = False
+            state.role, state.logged_on = facts["role"], False
             if facts["role"] == "broker":
                 self._brokers[name] = BrokerFacts(
                     frozenset(),
@@ -102,6 +117,8 @@ class Replay:
                     bool(facts.get("status_requests")),
                     mass_cancel=bool(facts.get("mass_cancel")),
                     cancel_new=facts.get("replace") == "cancel_new",
+                    mass_status=bool(facts.get("mass_status")),
+                    adopts=facts.get("unknown_orders") == "adopt",
                 )
 
     def _body(self, row: Any, detail: dict[str, Any]) -> m.Body:
@@ -116,7 +133,11 @@ class Replay:
             "SessionDown": m.SessionDown,
             "NotSent": m.NotSent,
             "ResendDeclined": m.ResendDeclined,
+            "InDoubt": m.InDoubt,
             "Overdue": m.Overdue,
+            "Reconcile": m.Reconcile,
+            "Unmatched": m.Unmatched,
+            "CancelOnDisconnect": m.CancelOnDisconnect,
             "Refused": m.Refused,
             "Unreadable": lambda words: m.Unreadable("", "", words),
         }
@@ -127,7 +148,7 @@ class Replay:
             return m.Unreadable(*detail["unreadable"])
         facts = self._sessions[row.session]
         text = as_read(bytes(row.raw), detail)
-        body, _ = decode_guarded(text, row.trade_date, from_broker=facts["role"] == "broker", fix42=facts["fix42"])
+        body, _ = decode_guarded(text, row.trade_date, from_broker=facts["role"] != "client", fix42=facts["fix42"])
         body = as_refused(body, detail)
         if isinstance(body, m.MessageReject) and "about" in detail:
             msg_type, cl_ord_id = detail["about"]
@@ -135,61 +156,16 @@ class Replay:
         return body
 
 
-def verify_tables(engine: Engine, progress: Callable[[int, int], None] | None = None) -> TablesReport:
-    """Replay the whole journal and compare orders, children, requests and fills with the ledger.
+def verify_tables(
+    engine: Engine,
+    progress: Callable[[int, int], None] | None = None,
+    first: date | None = None,
+    last: date | None = None,
+) -> TablesReport:
+    """Replay the journal, or some trade dates of it, and compare the tables that it adds up to with the ledger's.
 
-    `progress` is called with (rows done, rows in all).
+    Days whose rows are in archives are left out. `progress` is called with (rows done, rows in all).
     """
-    replay = Replay()
-    with engine.connect() as connection:
-        total = connection.execute(select(func.count()).select_from(schema.journal)).scalar_one()
-        stream = connection.execution_options(stream_results=True, yield_per=_STREAM).execute(
-            select(schema.journal).order_by(schema.journal.c.seq)
-        )
-        for done, row in enumerate(stream, 1):
-            replay.take(row)
-            if progress is not None and (done % _STREAM == 0 or done == total):
-                progress(done, total)
-    compared: dict[str, int] = {}
-    differences: list[Difference] = []
-    differing = 0
-    for table, key, replayed in _tables(replay):
-        found = list(_compare(engine, table, key, replayed))
-        compared[table.name] = len(replayed)
-        differing += len(found)
-        differences += found[: max(_SHOWN - len(differences), 0)]
-    return TablesReport(replay.events, compared, differing, differences)
+    from oms.ledger.replay_tables import compare_days
 
-
-def _tables(replay: Replay) -> Iterator[tuple[Table, str, Replayed]]:
-    orders = list(replay.orders.values())
-    children = [child for order in orders for child in order.children]
-    requests = list(replay.requests.values())
-    for table, columns, made in (
-        (schema.client_orders, rows.ORDER_COLUMNS, [rows.order_row(order) for order in orders]),
-        (schema.child_orders, rows.CHILD_COLUMNS, [rows.child_row(child) for child in children]),
-        (schema.requests, rows.REQUEST_COLUMNS, [rows.request_row(request) for request in requests]),
-        (schema.fills, rows.FILL_COLUMNS, [rows.fill_row(fill, sent) for fill, sent in replay.fills]),
-    ):
-        key = next(column.name for column in table.primary_key)
-        place = columns.index(key)
-        yield table, key, {str(row[place]): dict(zip(columns, row, strict=True)) for row in made}
-
-
-def _compare(engine: Engine, table: Table, key: str, replayed: Replayed) -> Iterator[Difference]:
-    left = set(replayed)
-    with engine.connect() as connection:
-        connection.execute(text("SET LOCAL timezone TO 'UTC'"))
-        stream = connection.execution_options(stream_results=True, yield_per=_STREAM).execute(select(table))
-        for stored in stream.mappings():
-            name = str(stored[key])
-            made = replayed.get(name)
-            if made is None:
-                yield Difference(table.name, name, "", "no such row", "a row")
-                continue
-            left.discard(name)
-            for column, value in stored.items():
-                if made[column] != rows.text(value):
-                    yield Difference(table.name, name, column, str(made[column]), str(value))
-    for name in sorted(left):
-        yield Difference(table.name, name, "", "a row", "no such row")
+    return compare_days(engine, progress or (lambda done, total: None), first, last)

@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from oms.core import transitions as life
-from oms.core.effects import Fill
+from oms.core.effects import Fill, Witness
 from oms.core.order import Child, Order, Request
 from oms.core.status import ord_status
 
@@ -39,6 +39,7 @@ REQUEST_COLUMNS = (
     "order_qty", "price", "stop_px",
 )  # fmt: skip
 FILL_COLUMNS = (*Fill._fields, "sending_time")
+WITNESS_COLUMNS = Witness._fields
 
 
 def text(value: Any) -> str | None:
@@ -141,6 +142,11 @@ def request_row(request: Request) -> Row:
 def fill_row(fill: Fill, sending_time: datetime | None) -> Row:
     """All columns of fills."""
     return tuple([text(value) for value in (*fill, sending_time)])
+
+
+def witness_row(witness: Witness) -> Row:
+    """All columns of witnesses."""
+    return tuple([text(value) for value in witness])
 
 
 def send_row(send: Send) -> Row:

@@ -1,8 +1,8 @@
 """The tables of the ledger, named as the core and the wire name the same things.
 
-`journal`, `batches`, `fills` and `sends` are append-only: the gateway's role may only insert and read, and
-triggers refuse UPDATE, DELETE and TRUNCATE to everybody (I6). `client_orders`, `child_orders`, `requests` and
-`session_positions` are what the journal adds up to (I7): rebuildable, so they may be updated.
+`journal`, `batches`, `fills`, `witnesses` and `sends` are append-only: the gateway's role may only insert and
+read, and triggers refuse UPDATE, DELETE and TRUNCATE to everybody (I6). `client_orders`, `child_orders`, `requests`
+and `session_positions` are what the journal adds up to (I7): rebuildable, so they may be updated.
 Times are UTC. Quantities are shares, prices in the instrument's currency, both NUMERIC without a scale.
 """
 
@@ -22,6 +22,7 @@ from sqlalchemy import (
     Numeric,
     Table,
     Text,
+    UniqueConstraint,
 )
 
 metadata = MetaData()
@@ -54,12 +55,15 @@ journal = Table(
     Column("cause", BigInteger),  # the row that made this one happen
     _time("sending_time", nullable=True),  # SendingTime(52): when the counterparty sent it
     _time("received_at"),  # when the gateway took it, or decided it
-    Column("trade_date", Date, nullable=False),
+    Column("trade_date", Date, primary_key=True),  # decides the partition (see ledger/partitions.py)
     Column("raw", LargeBinary, nullable=False),  # exactly what came in; what goes out, less the session's header
     Column("detail", JSON),  # the decision: rules with their numbers, transitions, ids given
+    postgresql_partition_by="RANGE (trade_date)",
 )
 Index("journal_order_id", journal.c.order_id, postgresql_where=journal.c.order_id.isnot(None))
+Index("journal_config", journal.c.seq, postgresql_where=journal.c.kind == "config")
 Index("journal_out", journal.c.session, journal.c.seq, postgresql_where=journal.c.kind == "out")
+Index("journal_session", journal.c.session, journal.c.seq, postgresql_where=journal.c.kind == "session")
 
 # One row per commit. hash = SHA-256 over prev_hash and every journal row of the batch (see ledger/chain.py).
 batches = Table(
@@ -71,6 +75,7 @@ batches = Table(
     Column("prev_hash", LargeBinary, nullable=False),
     Column("hash", LargeBinary, nullable=False),
     _time("committed_at"),
+    Column("lease", BigInteger, nullable=False, server_default="0"),  # token of the lease it was written under
 )
 
 # What became of each outgoing message: 'sent' with its MsgSeqNum(34), 'stored' (found in the session's store
@@ -82,8 +87,9 @@ sends = Table(
     _text("session"),
     _text("outcome"),
     Column("msg_seq_num", BigInteger),
-    _time("sent_at"),
+    Column("sent_at", DateTime(timezone=True), primary_key=True),  # decides the partition
     _text("reason", nullable=True),
+    postgresql_partition_by="RANGE (sent_at)",
 )
 
 client_orders = Table(
@@ -191,15 +197,36 @@ fills = Table(
     _time("sending_time", nullable=True),
     _time("received_at"),
     Column("seq", BigInteger, nullable=False),  # journal row of the report
+    Column("origin", Text, nullable=False, server_default="broker"),  # broker, or manual: entered by people
 )
 Index("fills_exec_id", fills.c.broker, fills.c.trade_date, fills.c.exec_id, unique=True)
 Index("fills_order_id", fills.c.order_id)
+
+# What others than the order session tell of an execution: a drop copy, an end-of-day file. The first word stands.
+witnesses = Table(
+    "witnesses",
+    metadata,
+    Column("broker", Text, primary_key=True),
+    Column("trade_date", Date, primary_key=True),
+    Column("exec_id", Text, primary_key=True),  # ExecID(17): the three name the fill, if there is one
+    Column("witness", Text, primary_key=True),  # drop copy, file
+    _text("kind"),  # trade, correct, bust
+    _amount("quantity", nullable=True),  # LastQty(32), null where the witness does not tell
+    _amount("price", nullable=True),  # LastPx(31)
+    Column("seq", BigInteger, nullable=False),  # journal row that brought it
+    _time("at"),
+    _text("cl_ord_id"),  # ClOrdID(11) as told, '' where not
+    _text("account"),
+    _text("symbol"),
+    _text("side"),
+)
+Index("witnesses_seq", witnesses.c.broker, witnesses.c.seq)
 
 session_positions = Table(
     "session_positions",
     metadata,
     Column("session", Text, primary_key=True),
-    _text("role"),  # client or broker
+    _text("role"),  # client, broker or drop_copy
     Column("epoch", Integer, nullable=False),  # counts resets of the sequence numbers
     Column("in_msg_seq_num", BigInteger, nullable=False),  # last MsgSeqNum(34) committed
     Column("out_seq", BigInteger, nullable=False),  # last journal row settled by the outbox
@@ -224,8 +251,62 @@ exception_items = Table(
     _text("resolution", nullable=True),
     _time("resolved_at", nullable=True),
 )
+
+# Who may write: one row named 'gateway', whose token goes up by one whenever another takes it, and one row for
+# each standby that waits (see ledger/lease.py). Times are of the database's clock.
+leases = Table(
+    "leases",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("token", BigInteger, nullable=False),
+    _text("run"),  # made up by each process: tells one run of a gateway from another
+    _text("holder"),  # for people: name, host, process
+    Column("seconds", Integer, nullable=False),  # how long a renewal holds
+    _time("renewed_at"),
+    _time("expires_at"),
+    Column("released", Boolean, nullable=False),  # given back: nobody need wait for it to run out
+    UniqueConstraint("name", "token"),
+)
+
+# Days of the journal that are in files (see ledger/archive.py). Written by the tables' owner only.
+archives = Table(
+    "archives",
+    metadata,
+    Column("day", Date, primary_key=True),  # trade date
+    Column("first_batch", BigInteger, nullable=False),
+    Column("last_batch", BigInteger, nullable=False),
+    Column("first_seq", BigInteger, nullable=False),
+    Column("last_seq", BigInteger, nullable=False),
+    Column("prev_hash", LargeBinary, nullable=False),  # of the batch before the first
+    Column("hash", LargeBinary, nullable=False),  # of the last batch: what the next one chains to
+    Column("rows", BigInteger, nullable=False),  # of the journal, all in the file
+    _text("file"),
+    Column("size", BigInteger, nullable=False),  # bytes
+    Column("sha256", LargeBinary, nullable=False),  # of the file
+    Column("kept_rows", BigInteger, nullable=False),  # of the journal, still here: live orders, open items, starts
+    Column("kept_hash", LargeBinary, nullable=False),  # SHA-256 of their canonical texts
+    _time("archived_at"),
+    _text("archived_by"),
+    _time("restored_at", nullable=True),
+    _text("restored_by", nullable=True),
+)
+
+# By which version of the program's rules the projections were made, and when (see ledger/rebuild_tables.py).
+projection_versions = Table(
+    "projection_versions",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("version", Integer, nullable=False),
+    _time("made_at"),
+    Column("last_seq", BigInteger, nullable=False),  # journal row up to which they were made anew
+)
+
 Index("journal_operators", journal.c.seq, postgresql_where=journal.c.kind == "operator")
 Index("exception_items_open", exception_items.c.opened_at, postgresql_where=exception_items.c.state == "open")
 
-APPEND_ONLY = ("journal", "batches", "sends", "fills")
+APPEND_ONLY = ("journal", "batches", "sends", "fills", "witnesses")
 PROJECTIONS = ("client_orders", "child_orders", "requests", "session_positions", "exception_items")
+STANDING = ("leases",)  # neither history nor made of it: what holds now
+OWNERS = ("archives", "projection_versions")  # the gateway reads them; the commands of the tables' owner write them
+PARTITIONED = {"journal": "trade_date", "sends": "sent_at"}  # table -> the column that decides the partition
+PROJECTION_VERSION = 1  # goes up when the same journal gives other rows of the projections

@@ -16,8 +16,8 @@ from oms.ledger.chain import FIELD, LINE, NULL, canonical
 
 # One parameter of the commit per table, in this order.
 TABLES = (
-    "journal", "sends", "fills", "new_orders", "changed_orders", "new_children", "changed_children", "requests",
-    "positions", "opened", "changed",
+    "journal", "sends", "fills", "witnesses", "new_orders", "changed_orders", "new_children", "changed_children",
+    "requests", "positions", "opened", "changed",
 )  # fmt: skip
 ITEM_CHANGES = ("item_id", "state", "owner", "resolution", "resolved_at")
 
@@ -67,6 +67,7 @@ def batch_texts(batch: Batch) -> tuple[bytes, ...]:
         "journal": LINE.join([canonical(row) for row in batch.journal]),
         "sends": _lines([rows.send_row(send) for send in batch.sends]),
         "fills": _lines([rows.fill_row(fill, sent) for fill, sent in batch.fills]),
+        "witnesses": _lines([rows.witness_row(witness) for witness in batch.witnesses]),
         "new_orders": _lines(batch.new_orders),
         "changed_orders": _lines(batch.changed_orders),
         "new_children": _lines(batch.new_children),

@@ -3,13 +3,16 @@
 Invariants: batches are committed in order and whole (I1, I6). Each carries a hash chained to the one before.
 A commit whose outcome is uncertain (connection lost) is read back by its number, never blindly repeated: the
 same rows are written again only if the database does not have them. A row the database refuses is a
-contradiction within the gateway: JournalFailure, and the house stops.
+contradiction within the gateway: JournalFailure, and the house stops. Every commit names the token of the
+gateway's lease, which the database compares within the commit's own transaction: LeaseLost where another took it.
 
 Owned by the writer thread, except `connect`, `head` and `close`.
 """
 
 from __future__ import annotations
 
+import select
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -21,11 +24,12 @@ from sqlalchemy import Table, Text
 from sqlalchemy.dialects import postgresql
 
 from oms.core.effects import Item
-from oms.errors import JournalFailure, OperatorError
+from oms.errors import JournalFailure, LeaseLost, OperatorError
 from oms.ledger import rows, schema
 from oms.ledger.batch import Batch, Position, Send
 from oms.ledger.chain import GENESIS, JournalRow, text_hash
 from oms.ledger.database import GATEWAY_LOCK, gateway_connection
+from oms.ledger.lease import PATIENCE, end_writers, look
 from oms.ledger.texts import ITEM_CHANGES, TABLES, batch_texts
 
 # What tells that the database went away, so that the outcome of a commit is not known.
@@ -74,7 +78,7 @@ def _update(table: Table, columns: tuple[str, ...], parameter: str, *, keep: boo
 
 
 # The statement's parameters, in order: one text of rows per table, then the batch's own columns.
-_PARAMETERS = (*TABLES, "batch", "first_seq", "last_seq", "prev_hash", "hash", "committed_at")
+_PARAMETERS = (*TABLES, "batch", "first_seq", "last_seq", "prev_hash", "hash", "committed_at", "lease")
 _NAME = b"oms_commit"
 
 
@@ -91,6 +95,8 @@ def _commit_statement() -> bytes:
         "journal_rows": f"INSERT INTO journal (batch, {names}) SELECT {batch}, {names} FROM ({given}) AS given",
         "sends_rows": _insert(schema.sends, Send._fields, at["sends"]),
         "fills_rows": _insert(schema.fills, rows.FILL_COLUMNS, at["fills"]),
+        "witnesses_rows": _insert(schema.witnesses, rows.WITNESS_COLUMNS, at["witnesses"])
+        + " ON CONFLICT DO NOTHING",
         "orders_new": _insert(schema.client_orders, rows.ORDER_COLUMNS, at["new_orders"]),
         "orders_changed": _update(schema.client_orders, rows.ORDER_CHANGES, at["changed_orders"]),
         "children_new": _insert(schema.child_orders, rows.CHILD_COLUMNS, at["new_children"]),
@@ -100,11 +106,14 @@ def _commit_statement() -> bytes:
         "items_opened": _insert(schema.exception_items, Item.FIELDS, at["opened"]),
         "items_changed": _update(schema.exception_items, ITEM_CHANGES, at["changed"], keep=True),
     }
+    # Who takes the lease changes its key and so waits for us, or we for him; then there is no such row for us, the
+    # column `lease` would be NULL, and the whole statement is refused. A renewal changes no key and waits for nobody.
+    parts["held"] = f"SELECT token FROM leases WHERE name = 'gateway' AND token = {at['lease']}::bigint FOR KEY SHARE"
     ctes = ", ".join(f"{name} AS ({part})" for name, part in parts.items())
     return (
-        f"WITH {ctes} INSERT INTO batches (batch, first_seq, last_seq, prev_hash, hash, committed_at)"
+        f"WITH {ctes} INSERT INTO batches (batch, first_seq, last_seq, prev_hash, hash, committed_at, lease)"
         f" VALUES ({batch}, {at['first_seq']}::bigint, {at['last_seq']}::bigint, decode({at['prev_hash']}, 'hex'),"
-        f" decode({at['hash']}, 'hex'), {at['committed_at']}::timestamptz)"
+        f" decode({at['hash']}, 'hex'), {at['committed_at']}::timestamptz, (SELECT token FROM held))"
     ).encode()
 
 
@@ -116,6 +125,10 @@ _SETTINGS = (
     "enable_hashjoin = off",
     "enable_mergejoin = off",
     "enable_seqscan = off",
+    # The server notices within seconds, not hours, that nobody is at the other end, and lets go of our locks.
+    "tcp_keepalives_idle = 5",
+    "tcp_keepalives_interval = 2",
+    "tcp_keepalives_count = 3",
 )
 
 
@@ -131,11 +144,12 @@ def _require_ok(connection: PGconn, result: PGresult) -> None:
 class Writer:
     """Commits batches on a connection of its own, as the gateway's role.
 
-    `url` is a libpq URL.
+    `url` is a libpq URL, `token` that of the lease; 0 is that of a ledger which no gateway ever had.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, token: int = 0) -> None:
         self._url = url
+        self._token = token
         self._connection: psycopg.Connection[Any] | None = None
         self._prev_hash = GENESIS
         self._last_batch = 0
@@ -143,26 +157,45 @@ class Writer:
         self._statement = _commit_statement()
 
     def connect(self) -> None:
-        """Connect, take the ledger's lock and find the end of the chain.
+        """Connect and take the writers' lock: whatever was written before is by then committed or gone.
 
-        Raises OperatorError where another gateway holds the ledger.
+        Raises LeaseLost where the lease is another's, OperatorError where an earlier connection cannot be ended.
         """
-        connection = gateway_connection(self._url, autocommit=True, application_name="oms writer")
-        for setting in _SETTINGS:
-            connection.execute(f"SET {setting}".encode())
-        try:  # a connection that has just ended, our own before a cut or that of a gateway killed, holds it a moment
+        with ExitStack() as unless_ready:
+            connection = gateway_connection(self._url, autocommit=True, application_name="oms writer", **PATIENCE)
+            unless_ready.callback(connection.close)
+            for setting in _SETTINGS:
+                connection.execute(f"SET {setting}".encode())
+            self._require_lease(connection)
+            self._lock(connection)
+            # Prepared and run through libpq itself: one call per commit, without a look at the statement's text.
+            prepared = connection.pgconn.prepare(_NAME, self._statement)
+            _require_ok(connection.pgconn, prepared)
+            self._connection = connection
+            unless_ready.pop_all()
+
+    def _require_lease(self, connection: psycopg.Connection[Any]) -> None:
+        standing = look(connection)
+        if standing.token != self._token:
+            raise LeaseLost(f"another gateway has taken the ledger over: {standing.who}")
+
+    def _lock(self, connection: psycopg.Connection[Any]) -> None:
+        """Only one connection writes. One that has just ended, of ours or of who was before, holds it a moment."""
+        for last_try in (False, True):
             connection.execute(f"SET lock_timeout = '{_LOCK_WAIT}'".encode())
-            connection.execute("SELECT pg_advisory_lock(%s)", (GATEWAY_LOCK,))
+            try:
+                connection.execute("SELECT pg_advisory_lock(%s)", (GATEWAY_LOCK,))
+            except psycopg.errors.LockNotAvailable as error:
+                if last_try:
+                    raise OperatorError(
+                        "a connection of the gateway before still writes to this ledger and does not end; end it with"
+                        " pg_terminate_backend as the user it belongs to (`application_name` is `oms writer`)"
+                    ) from error
+                with suppress(psycopg.errors.InsufficientPrivilege):
+                    end_writers(self._url, GATEWAY_LOCK, self._token)
+                continue
             connection.execute("SET lock_timeout = 0")
-        except psycopg.errors.LockNotAvailable as error:
-            connection.close()
-            raise OperatorError(
-                "another gateway is running on this ledger; stop it first (`oms sessions list` shows its sessions)"
-            ) from error
-        # Prepared and run through libpq itself: one call per commit, without a look at the statement's text.
-        prepared = connection.pgconn.prepare(_NAME, self._statement)
-        _require_ok(connection.pgconn, prepared)
-        self._connection = connection
+            return
 
     def read_head(self) -> tuple[int, int]:
         """Number of the last batch and of the last journal row; takes up the hash chain there."""
@@ -191,9 +224,13 @@ class Writer:
         digest = text_hash(self._prev_hash, batch.number, committed_at, texts[0])
         first_seq = batch.journal[0].seq if batch.journal else self._last_seq + 1
         last_seq = batch.journal[-1].seq if batch.journal else self._last_seq
-        own = (batch.number, first_seq, last_seq, self._prev_hash.hex(), digest.hex(), committed_at)
+        own = (batch.number, first_seq, last_seq, self._prev_hash.hex(), digest.hex(), committed_at, self._token)
         try:
             self._execute([*texts, *(str(one).encode() for one in own)])
+        except psycopg.errors.NotNullViolation as error:
+            if (error.diag.table_name, error.diag.column_name) != ("batches", "lease"):
+                raise JournalFailure(f"the ledger refuses batch {batch.number}: {error}") from error
+            raise LeaseLost(f"batch {batch.number} was refused: another gateway has taken the ledger over") from error
         except psycopg.Error as error:
             lost = isinstance(error, CONNECTION_LOST) and not isinstance(error, psycopg.errors.ProgramLimitExceeded)
             if lost:
@@ -206,6 +243,39 @@ class Writer:
         connection = self._open.pgconn
         _require_ok(connection, connection.exec_prepared(_NAME, values))
 
+    def is_lost(self) -> bool:
+        """Whether the connection has ended by itself, as far as this side was told. Asks nobody and never waits."""
+        connection = self._open.pgconn
+        try:
+            told = select.poll()
+            told.register(connection.socket, select.POLLIN)
+            if told.poll(0):
+                connection.consume_input()
+        except psycopg.OperationalError:
+            return True
+        return connection.status != ConnStatus.OK
+
+    def resume(self) -> None:
+        """After a connection that was lost between two batches: reconnect. JournalFailure as for `settle`."""
+        self.close()
+        self.connect()
+        head, found, _ = self._end()
+        if (head, found) != (self._last_batch, self._prev_hash):
+            raise self._another(head, self._last_batch)
+
+    def _end(self) -> tuple[int, bytes, Any]:
+        """Number, hash and time of the ledger's last batch."""
+        text = "SELECT batch, hash, committed_at FROM batches ORDER BY batch DESC LIMIT 1"
+        head, found, committed_at = self._open.execute(text).fetchone() or (0, GENESIS, None)
+        return head, bytes(found), committed_at
+
+    @staticmethod
+    def _another(head: int, committed: int) -> JournalFailure:
+        return JournalFailure(
+            f"the ledger came back with batch {head} as its last, but {committed} was committed: it is not"
+            " the ledger that went away; restore that one before you start again"
+        )
+
     def settle(self, batch: Batch) -> datetime:
         """After a lost connection: reconnect, see whether the batch is there, write it only if it is not.
 
@@ -214,25 +284,20 @@ class Writer:
         """
         self.close()
         self.connect()
-        text = "SELECT batch, hash, committed_at FROM batches ORDER BY batch DESC LIMIT 1"
-        nothing: tuple[Any, ...] = (0, GENESIS, None)
-        head, found, committed_at = self._open.execute(text).fetchone() or nothing
-        if (head, bytes(found)) == (batch.number - 1, self._prev_hash):
+        head, found, committed_at = self._end()
+        if (head, found) == (batch.number - 1, self._prev_hash):
             return self.commit(batch)
         journal = (batch.texts or batch_texts(batch))[0]
         ours = committed_at and text_hash(self._prev_hash, batch.number, committed_at, journal)
-        if head != batch.number or bytes(found) != ours:
-            raise JournalFailure(
-                f"the ledger came back with batch {head} as its last, but {batch.number - 1} was committed: it is not"
-                " the ledger that went away; restore that one before you start again"
-            )
-        self._last_batch, self._prev_hash = batch.number, bytes(found)
+        if head != batch.number or found != ours:
+            raise self._another(head, batch.number - 1)
+        self._last_batch, self._prev_hash = batch.number, found
         self._last_seq = batch.journal[-1].seq if batch.journal else self._last_seq
         settled: datetime = committed_at
         return settled
 
     def close(self) -> None:
-        """Close the connection; the ledger's lock goes with it."""
+        """Close the connection; the writers' lock goes with it."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None

@@ -16,7 +16,10 @@ from pathlib import Path
 
 from oms.core.book import Book
 from oms.core.kill import Kill
+from oms.core.order import Child, Order
 from oms.errors import OperatorError
+
+_PLAIN = 4  # parts of a kill that is not reduce-only in the file
 
 
 class Barrier:
@@ -49,7 +52,8 @@ class Barrier:
         if found is None:
             return f"kill switch {kills[0].kill_id} is engaged"
         order = found[0]
-        kill = next((kill for kill in kills if kill.covers_order(order)), None)
+        seq = _decided(*found, cl_ord_id)
+        kill = next((kill for kill in kills if not _judged_by(kill, seq) and kill.covers_order(order)), None)
         return "" if kill is None else f"kill switch {kill.kill_id} is engaged for {kill.text}"
 
     def engage(self, kill: Kill) -> None:
@@ -57,6 +61,17 @@ class Barrier:
         with self._writing:
             self.kills = (*self.kills, kill)
             self._write()
+
+    def judged_from(self, kill_id: str, seq: int) -> None:
+        """From this journal row on the core has judged by a kill: one that is reduce-only lets those decisions pass.
+
+        Raises OperatorError where the file cannot be written: it stops everything in scope until the next start.
+        """
+        with self._writing:
+            if any(kill.reduce_only and kill.kill_id == kill_id for kill in self.kills):
+                known = [kill._replace(since=seq) if kill.kill_id == kill_id else kill for kill in self.kills]
+                self.kills = tuple(known)
+                self._write()
 
     def release(self, kill_id: str) -> None:
         """No longer in force. Raises OperatorError where the file cannot be written: then it stays in force."""
@@ -70,7 +85,7 @@ class Barrier:
                 raise
 
     def _write(self) -> None:
-        text = json.dumps(self.kills)
+        text = json.dumps([kill if kill.reduce_only else kill[:_PLAIN] for kill in self.kills])
         made = self._file.with_suffix(".new")
         try:
             with made.open("w", encoding="utf-8") as file:
@@ -87,6 +102,17 @@ class Barrier:
             raise OperatorError(
                 f"{self._file} cannot be written: {error}; the kill switches in force now hold until the process ends"
             ) from error
+
+
+def _decided(order: Order, child: Child, cl_ord_id: str) -> int:
+    """The journal row of the request that has this ClOrdID(11), or of the order itself."""
+    request = order.request_by_broker_id(cl_ord_id)
+    return child.sent_seq if request is None else request.seq
+
+
+def _judged_by(kill: Kill, seq: int) -> bool:
+    """Whether what was decided in this row was let through by a kill that is reduce-only."""
+    return kill.reduce_only and 0 < kill.since < seq
 
 
 def _read(file: Path) -> tuple[Kill, ...]:

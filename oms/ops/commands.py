@@ -9,20 +9,32 @@ after. Called from the control socket's threads.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from contextlib import closing
+from datetime import UTC, datetime
 from typing import Any
 
 from oms import inbox as box
-from oms.core.book import number_id
+from oms.config.load import Config
+from oms.core.book import Book, number_id
 from oms.core.kill import SCOPES, Kill, scope_of
+from oms.core.operators import KILL_VERBS
 from oms.errors import OperatorError
+from oms.fix.engine import Engine
 from oms.fix.fields import clean
+from oms.fix.renumber import Effect
 from oms.inbox import Heard, Inbox, now_us
 from oms.ledger.database import database_errors
+from oms.ledger.database import engine as ledger_engine
 from oms.ledger.load import Reader
+from oms.ops import fill_commands
 from oms.ops.barrier import Barrier
+from oms.ops.file_commands import FileCommands
+from oms.ops.numbers import Numbers
+from oms.ops.people import People
+from oms.ops.session_control import LASTING, SessionControl
+from oms.ops.two_people import TwoPeople, done
 
 _ANSWER_SECONDS = 10.0
 _TEXT_LIMIT = 2000
@@ -34,20 +46,53 @@ Args = dict[str, str]
 class Commands:
     """The handler of the control socket. `url` is the ledger's, for what is checked before."""
 
-    def __init__(self, inbox: Inbox, url: str, barrier: Barrier) -> None:
+    def __init__(
+        self,
+        inbox: Inbox,
+        url: str,
+        barrier: Barrier,
+        book: Book,
+        config: Config,
+        engines: Callable[[], Mapping[str, Engine]],
+    ) -> None:
         self._inbox = inbox
         self._url = url
         self._barrier = barrier
+        self._config = config
+        self.people = People(config.operators)
+        self._numbers = Numbers(config, lambda: ledger_engine(url, read_only=True), engines, self._submit)
+        lock = self._numbers.one_at_a_time
+        self.sessions = SessionControl(config, inbox, engines, self._submit, lock)
+        afterwards = {"kill.release": self._release_now, "sessions.set_seq": self._numbers.set}
+        self.two_people = TwoPeople(book, url, self.people, self._submit, afterwards, self._why_not_any_more)
+        self._files = FileCommands(config, self._submit, self._engage, lambda: {kill.scope for kill in barrier.kills})
         self._one_kill_at_a_time = threading.Lock()
         self._last_kill = 0
         self._verbs: dict[str, Callable[[str, str, Args], dict[str, Any]]] = {
             "exceptions.take": self._item,
             "exceptions.note": self._item,
             "exceptions.resolve": self._item,
+            "orders.cancel": self._cancel,
             "kill.engage": self._engage,
             "kill.release": self._release,
             "kill.list": self._list_kills,
+            "fills.add": self._fill,
+            "fills.correct": self._fill,
+            "fills.bust": self._fill,
+            "fills.link": self._fill,
+            "approvals.list": self.two_people.list,
+            "approvals.show": self.two_people.show,
+            "approvals.approve": self.two_people.approve,
+            "approvals.reject": self.two_people.reject,
+            "sessions.preview_seq": self._preview_seq,
+            "sessions.set_seq": self._set_seq,
+            **self.sessions.verbs,
+            "reconcile.file": self._file,
         }
+
+    def also(self, verb: str, found: Callable[[str, str, Args], dict[str, Any]]) -> None:
+        """A command that is made elsewhere."""
+        self._verbs[verb] = found
 
     def __call__(self, operator: str, verb: str, args: Args) -> dict[str, Any]:
         """Check and carry out one command. Raises OperatorError."""
@@ -73,19 +118,41 @@ class Commands:
         given = {"item_id": item_id, "kind": item["kind"], "order_id": item["order_id"] or "", "text": text}
         return self._submit(operator, verb, {name: value for name, value in given.items() if value})
 
+    # -- orders --------------------------------------------------------------------------------------------
+
+    def _cancel(self, operator: str, verb: str, args: Args) -> dict[str, Any]:
+        """Cancel one order at its broker, a client's or an adopted one."""
+        text, order_id = _reason(args), args.get("order_id", "")
+        with database_errors(self._url), closing(Reader(self._url)) as reader:
+            found = reader.rows("SELECT life, finished FROM client_orders WHERE order_id = %s", order_id)
+        if not found:
+            raise OperatorError(f"there is no order with OrderID(37) {order_id}; `oms orders list --live` shows them")
+        if found[0]["finished"]:
+            raise OperatorError(f"{order_id} is not alive any more, it is {found[0]['life']}; nothing was sent")
+        answer = self._submit(operator, verb, {"order_id": order_id, "text": text})
+        if problem := answer.get("problem"):
+            raise OperatorError(f"{problem}; nothing was sent (journal row {answer['journal_seq']})")
+        return answer
+
     # -- kill switches -------------------------------------------------------------------------------------
 
     def _engage(self, operator: str, verb: str, args: Args) -> dict[str, Any]:
         """In force before anything else is done; the cancels follow through the core."""
         text = _reason(args)
-        unknown = sorted(set(args) - {*SCOPES, "text", "cancel"})
+        unknown = sorted(set(args) - {*SCOPES, "text", "cancel", "reduce_only"})
         if unknown:
             raise OperatorError(f"{unknown[0]!r} is no part of a scope; there are {', '.join(SCOPES)}")
+        if args.get("reduce_only") == "Y" and not self._config.gateway.keep_positions:
+            raise OperatorError(
+                "positions are not kept, so that no order could be let through: set [gateway] keep_positions = true"
+                " and start again, or engage without --reduce-only"
+            )
         if any(len(pattern) > _PATTERN_LIMIT for _, pattern in scope_of(args)):
             raise OperatorError(f"a pattern of the scope is longer than {_PATTERN_LIMIT} characters")
         with self._one_kill_at_a_time:
             self._last_kill = max(now_us() // 1000, self._last_kill + 1)  # unlike all before, without the ledger
-            kill = Kill(number_id("K", self._last_kill), scope_of(args), operator, text)
+            reduce_only = args.get("reduce_only") == "Y"
+            kill = Kill(number_id("K", self._last_kill), scope_of(args), operator, text, reduce_only)
             problem = ""
             try:
                 self._barrier.engage(kill)
@@ -98,14 +165,29 @@ class Commands:
             problem = problem or (
                 f"new orders are stopped, no cancel has left yet: {error} (`oms kill status {kill.kill_id}`)"
             )
+        else:
+            problem = self._judged_from(kill.kill_id, answer["journal_seq"]) or problem
         return answer | {"scope": kill.text, "problem": problem}
+
+    def _judged_from(self, kill_id: str, seq: int) -> str:
+        """The core judges by a kill now; what is wrong with its file, '' if nothing is."""
+        try:
+            self._barrier.judged_from(kill_id, seq)
+        except OperatorError as error:
+            return str(error)
+        return ""
 
     def _release(self, operator: str, verb: str, args: Args) -> dict[str, Any]:
         text, kill_id = _reason(args), args.get("kill_id", "")
         if all(kill.kill_id != kill_id for kill in self._barrier.kills):
             raise OperatorError(f"no kill switch {kill_id} is engaged; `oms kill list` shows those that are")
-        answer = self._submit(operator, verb, {"kill_id": kill_id, "text": text})
-        self._barrier.release(kill_id)
+        if self.people.needs_two(verb):
+            return self.two_people.propose(operator, verb, {"kill_id": kill_id, "text": text})
+        return self._release_now(operator, verb, {"kill_id": kill_id, "text": text})
+
+    def _release_now(self, operator: str, verb: str, args: Args) -> dict[str, Any]:
+        answer = self._submit(operator, verb, args)
+        self._barrier.release(args["kill_id"])
         return answer
 
     def recover(self) -> None:
@@ -113,38 +195,121 @@ class Commands:
 
         A kill that either of them holds is in force: what is in doubt is stopped.
         """
-        asked = "SELECT detail FROM journal WHERE kind = 'operator' AND msg_type IN ('kill.engage', 'kill.release')"
+        asked = "SELECT seq, detail FROM journal WHERE kind = 'operator' AND msg_type = ANY(%s) ORDER BY seq"
         with database_errors(self._url), closing(Reader(self._url)) as reader:
-            found = [row["detail"]["matter"] for row in reader.rows(asked + " ORDER BY seq")]
+            rows = reader.rows(asked, list(KILL_VERBS))
+        found = [row["detail"]["matter"] for row in rows]
         engaged = {}
-        for operator, verb, pairs in found:
+        for row, (operator, verb, pairs) in zip(rows, found, strict=True):
             args = dict(pairs)
             if verb == "kill.engage":
-                engaged[args["kill_id"]] = Kill(args["kill_id"], scope_of(args), operator, args["text"])
+                reduce_only = args.get("reduce_only") == "Y"
+                kill = Kill(args["kill_id"], scope_of(args), operator, args["text"], reduce_only, row["seq"])
+                engaged[kill.kill_id] = kill
         released = {dict(pairs)["kill_id"] for _, verb, pairs in found if verb == "kill.release"}
         in_force = {kill.kill_id for kill in self._barrier.kills}
         for kill_id, kill in engaged.items():
             if kill_id not in released | in_force:
                 self._barrier.engage(kill)
+            elif kill.reduce_only and kill_id in in_force:
+                self._barrier.judged_from(kill_id, kill.since)
         for kill in self._barrier.kills:
             if kill.kill_id not in engaged:
                 matter = {**dict(kill.scope), "text": kill.reason, "kill_id": kill.kill_id}
+                matter |= {"reduce_only": "Y"} if kill.reduce_only else {}
                 done: Future[dict[str, Any]] = Future()
                 entry = (kill.operator, "kill.engage", tuple(matter.items()), done)
                 self._inbox.tell(Heard(box.COMMAND, "", "", entry, now_us()))
 
-    def _list_kills(self, operator: str, verb: str, args: Args) -> dict[str, Any]:
-        return {"kills": [kill._asdict() | {"text": kill.text} for kill in self._barrier.kills]}
+    def keep_out(self) -> list[str]:
+        """At a start, before the engines run: the sessions that are disabled stay out. Returns their names."""
+        asked = "SELECT received_at, detail FROM journal WHERE kind = 'operator' AND msg_type = ANY(%s) ORDER BY seq"
+        with database_errors(self._url), closing(Reader(self._url)) as reader:
+            return self.sessions.recover(reader.rows(asked, list(LASTING)))
 
-    def _submit(self, operator: str, verb: str, args: Args) -> dict[str, Any]:
+    def _list_kills(self, operator: str, verb: str, args: Args) -> dict[str, Any]:
+        shown = ("kill_id", "scope", "operator", "reason")
+        return {
+            "kills": [
+                {name: getattr(kill, name) for name in shown}
+                | ({"reduce_only": True} if kill.reduce_only else {})
+                | {"text": kill.text}
+                for kill in self._barrier.kills
+            ]
+        }
+
+    # -- fills ---------------------------------------------------------------------------------------------
+
+    def _fill(self, operator: str, verb: str, args: Args) -> dict[str, Any]:
+        """A fill, correction or bust that people enter; mostly by two of them."""
+        today = self._config.gateway.trade_date(datetime.now(UTC))
+        with database_errors(self._url), closing(Reader(self._url)) as reader:
+            given = fill_commands.checked(verb, args, _reason(args), today, reader.rows)
+        if self.people.needs_two(verb):
+            return self.two_people.propose(operator, verb, given)
+        return done(self._submit(operator, verb, given))
+
+    # -- files of brokers ----------------------------------------------------------------------------------
+
+    def _file(self, operator: str, verb: str, args: Args) -> dict[str, Any]:
+        """A part of what a broker's end-of-day file says."""
+        with database_errors(self._url), closing(Reader(self._url)) as reader:
+            return self._files.part(operator, args, reader.rows)
+
+    # -- sequence numbers ----------------------------------------------------------------------------------
+
+    def _preview_seq(self, operator: str, verb: str, args: Args) -> dict[str, Any]:
+        with database_errors(self._url):
+            effect, answer = self._numbers.effect(args)
+        two = bool(effect.risks) and self.people.needs_two("sessions.set_seq")
+        return answer | {"needs_two": two}
+
+    def _set_seq(self, operator: str, verb: str, args: Args) -> dict[str, Any]:
+        """Done at once where nothing is at risk, else proposed, with what it would do as a part of the proposal."""
+        text = _reason(args)
+        with database_errors(self._url):
+            effect, _ = self._numbers.effect(args)
+        given = {name: args[name] for name in ("session", "next_out", "next_in") if name in args} | {"text": text}
+        if args.get("at_risk", _risk(effect)) != _risk(effect):
+            raise OperatorError("it would do something else by now than was shown; look again")
+        if effect.risks and self.people.needs_two(verb):
+            shown = {"effect": "; ".join(effect.lines)[:_TEXT_LIMIT], "at_risk": _risk(effect)}
+            return self.two_people.propose(operator, verb, given | shown)
+        return self._numbers.set(operator, verb, given)
+
+    def _why_not_any_more(self, verb: str, contents: Args) -> str:
+        """Why a proposal must not be done as it stands: more is at risk than its approver was shown."""
+        if verb != "sessions.set_seq":
+            return ""
+        with database_errors(self._url):
+            effect, _ = self._numbers.effect(contents)
+        if not _worse(_risk(effect), contents.get("at_risk", "")):
+            return ""
+        return f"by now more is at risk than was proposed: {'; '.join(effect.risks)}; reject it and propose it again"
+
+    # -- what all share ------------------------------------------------------------------------------------
+
+    def _submit(self, operator: str, verb: str, args: Args, session: str = "") -> dict[str, Any]:
+        """Put a command in line, behind what a session sent before where one is given; its answer, once committed."""
         asker: Future[dict[str, Any]] = Future()
-        self._inbox.tell(Heard(box.COMMAND, "", "", (operator, verb, tuple(args.items()), asker), now_us()))
+        heard = Heard(box.COMMAND, session, "", (operator, verb, tuple(args.items()), asker), now_us())
+        (self._inbox.follow if session else self._inbox.tell)(heard)
         try:
             return asker.result(_ANSWER_SECONDS)
         except TimeoutError:
             raise OperatorError(
                 "the command is in line but not committed yet, the ledger is slow or gone; look before you repeat it"
             ) from None
+
+
+def _risk(effect: Effect) -> str:
+    return ",".join(map(str, effect.at_risk))
+
+
+def _worse(now: str, proposed: str) -> bool:
+    """Whether more is at risk than was proposed, kind by kind."""
+    numbers, before = ([int(one) for one in text.split(",") if one] for text in (now, proposed))
+    return len(numbers) != len(before) or any(one > other for one, other in zip(numbers, before, strict=True))
 
 
 def _reason(args: Args) -> str:

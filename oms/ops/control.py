@@ -2,8 +2,9 @@
 
 One request and one answer per connection, each a line of JSON: `{"verb": ..., "args": {...}}` and
 `{"ok": true, "answer": {...}}` or `{"ok": false, "error": ...}`. Who asks is what the kernel says of the other end
-(SO_PEERCRED), never what it says of itself; only the user who runs the gateway, and root, may connect. Lines and
-connections are bounded and a slow caller is cut off, so that nobody can hold the gateway up here.
+(SO_PEERCRED), never what it says of itself; only the user who runs the gateway, root, and the operators of the
+configuration (`oms.ops.people`) may command. Lines and connections are bounded and a slow caller is cut off, so that
+nobody can hold the gateway up here.
 
 Threads: one that accepts, one per connection; the handler is called from the latter.
 """
@@ -13,7 +14,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import pwd
 import socket
 import struct
 import sys
@@ -27,6 +27,7 @@ from typing import Any
 import structlog
 
 from oms.errors import OperatorError
+from oms.ops.people import People, system_name
 
 log = structlog.get_logger("oms.control")
 
@@ -36,6 +37,10 @@ _LINE_LIMIT = 65_536
 _AT_ONCE = 16
 _CALLER_SECONDS = 5.0
 _PATH_LIMIT = 100  # bytes; the kernel takes some 104 to 108
+
+
+class NoGateway(OperatorError):
+    """Nobody listens on the control socket."""
 
 
 def socket_path(state_dir: Path) -> Path:
@@ -56,19 +61,13 @@ def _user_of(connection: socket.socket) -> int:
     return int(struct.unpack("3i", data)[1])
 
 
-def _name_of(user: int) -> str:
-    try:
-        return pwd.getpwuid(user).pw_name
-    except KeyError:
-        return f"uid-{user}"
-
-
 class ControlServer:
     """Listens until stopped. `handler` gets (operator, verb, args); an OperatorError of it is the answer."""
 
-    def __init__(self, path: Path, handler: Handler) -> None:
+    def __init__(self, path: Path, handler: Handler, people: People | None = None) -> None:
         self._path = path
         self._handler = handler
+        self._people = people or People()
         self._places = threading.BoundedSemaphore(_AT_ONCE)
         self._socket: socket.socket | None = None
         self._thread = threading.Thread(target=self._accept, name="control", daemon=True)
@@ -77,6 +76,7 @@ class ControlServer:
         """Open the socket. Raises OperatorError where that is not possible."""
         listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
+            was_there = self._path.parent.exists()
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             if self._path.parent.stat().st_uid != os.getuid():
                 raise PermissionError("its directory belongs to another user")
@@ -87,6 +87,12 @@ class ControlServer:
                 listening.bind(str(self._path))
             finally:
                 os.umask(before)
+            if self._people.group is not None:
+                os.chown(self._path, -1, self._people.group)
+                self._path.chmod(0o660)
+                if not was_there:  # made for the socket alone
+                    os.chown(self._path.parent, -1, self._people.group)
+                    self._path.parent.chmod(0o710)
             listening.listen(_AT_ONCE)
         except OSError as error:
             listening.close()
@@ -133,12 +139,15 @@ class ControlServer:
 
     def _answer(self, connection: socket.socket) -> dict[str, Any]:
         user = _user_of(connection)
-        operator = _name_of(user)
-        if user not in (os.getuid(), 0):
+        operator = self._people.name_of(user)
+        if not self._people.may_command(user):
             log.warning("an operator was refused", operator=operator)
+            with suppress(ValueError):
+                _line(connection)  # what is left unread would cut the answer off
             return {
                 "ok": False,
-                "error": f"{operator} may not command this gateway; it runs as {_name_of(os.getuid())}",
+                "error": f"{operator} may not command this gateway; it runs as {system_name(os.getuid())}, and"
+                " [operators] users of its oms.toml names who else may",
             }
         try:
             asked = json.loads(_line(connection))
@@ -174,7 +183,12 @@ def call(state_dir: Path, verb: str, args: dict[str, str], seconds: float = 20.0
             with connection.makefile("rb") as stream:
                 line = stream.readline()
         except (FileNotFoundError, ConnectionRefusedError) as error:
-            raise OperatorError(f"no gateway listens on {path}; start it with `oms run`") from error
+            raise NoGateway(f"no gateway listens on {path}; start it with `oms run`") from error
+        except PermissionError as error:
+            raise OperatorError(
+                f"you may not open {path}: be in the group that [operators] socket_group of oms.toml names, and in"
+                " [operators] users"
+            ) from error
         except OSError as error:
             raise OperatorError(f"the gateway did not answer on {path}: {error}") from error
     if not line:

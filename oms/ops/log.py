@@ -213,6 +213,15 @@ def _feedback(row: JournalRow, matter: list[Any]) -> None:
         _, msg_type, named, reason = [*matter, "", "", "", ""][:4]
         keys = _keys(row.session, str(named), row.order_id, row.seq)
         log.warning("request did not leave", msg_type=msg_type, reason=reason, **keys)
+    elif row.msg_type == "Overdue":
+        kind, _, named, seconds = [*matter, "", "", "", ""][:4]
+        log.warning("no answer", what=kind, seconds=seconds, **_keys(row.session, named, row.order_id, row.seq))
+    elif row.msg_type == "CancelOnDisconnect":
+        keys = _keys(row.session, "", None, row.seq)
+        log.warning("client is away: its orders are canceled", seconds=matter[0], **keys)
+    elif row.msg_type == "Reconcile":
+        if matter[0] != "ask":
+            log.info(f"reconciliation {matter[0]}", **_keys(row.session, "", row.order_id, row.seq))
     else:
         keys = _keys(row.session, str([*matter, ""][0]), row.order_id, row.seq)
         log.warning("request not sent again", reason="too late, or no longer wanted", **keys)

@@ -10,7 +10,7 @@ endpoint's threads, which only read: sizes, flags and copies of dictionaries.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from itertools import accumulate
 from threading import Thread
@@ -29,6 +29,7 @@ from oms.core.book import Book
 from oms.errors import OperatorError
 from oms.inbox import Heard, Inbox
 from oms.ledger.batch import Batch
+from oms.ledger.lease import Lease
 from oms.ops.log import EventLog
 from oms.ops.tally import Histogram, Tally
 from oms.outbox import Message, Sender
@@ -65,6 +66,7 @@ CATALOGUE = (
     Entry("oms_exception_items_total", COUNTER, ("kind", "severity"), "Exception items opened."),
     Entry("oms_exception_items_resolved_total", COUNTER, ("kind",), "Exception items resolved."),
     Entry("oms_exception_items_open", GAUGE, ("kind",), "Exception items open now."),
+    Entry("oms_exception_items_overdue", GAUGE, ("kind",), "Exception items open for longer than they may be."),
     Entry("oms_batch_events", HISTOGRAM, (), "Events in a batch that had any."),
     Entry("oms_commit_seconds", HISTOGRAM, (), "Time to commit a batch and hand its messages on."),
     Entry("oms_received_to_committed_seconds", HISTOGRAM, ("session",), "From a message's arrival to its commit."),
@@ -88,6 +90,8 @@ CATALOGUE = (
         ("session",),
         "When the engine last wrote the session's sequence numbers: any message in or out, heartbeats too.",
     ),
+    Entry("oms_session_kept_out", GAUGE, ("session",), "1 while an operator keeps the session out."),
+    Entry("oms_core_idle_seconds", GAUGE, (), "Since the core thread turned last; it turns once a second at least."),
     Entry("oms_inbox_waiting", GAUGE, ("session",), "Messages heard and not yet taken by the core."),
     Entry("oms_inbox_limit", GAUGE, (), "Messages of one session that may wait before it is held back."),
     Entry("oms_outbox_waiting", GAUGE, ("session",), "Messages committed and waiting to be sent."),
@@ -95,6 +99,9 @@ CATALOGUE = (
     Entry("oms_batches_waiting", GAUGE, (), "Batches waiting for the committer."),
     Entry("oms_database_up", GAUGE, (), "0 while the ledger is gone and nothing leaves."),
     Entry("oms_database_lag_seconds", GAUGE, (), "Age of the oldest batch that is decided and not committed."),
+    Entry("oms_lease_held", GAUGE, (), "1 while the lease on the ledger is this gateway's, so that it may send."),
+    Entry("oms_lease_seconds_left", GAUGE, (), "For how long the lease holds without another renewal."),
+    Entry("oms_standbys", GAUGE, (), "Standbys that wait for this gateway's ledger."),
     Entry("oms_live_orders", GAUGE, (), "Orders in memory that have not finished."),
     Entry("oms_orders_in_memory", GAUGE, (), "Orders in memory, those just finished included."),
     Entry("oms_duplicate_keys", GAUGE, ("field",), "ClOrdID(11) and ExecID(17) kept to detect duplicates."),
@@ -115,6 +122,7 @@ class Sources(NamedTuple):
     committer: Committer
     senders: Mapping[str, Sender]
     may_send: Callable[[], bool]
+    lease: Lease
 
 
 class Metrics:
@@ -126,6 +134,8 @@ class Metrics:
         self.tally = Tally(*([spec.name for spec in config.role(role)] for role in ("broker", "client")))
         self._log = EventLog()
         self._sources: Sources | None = None
+        self.kept_out: Container[str] = ()  # sessions; set by who makes the gateway, as is the next
+        self.turned: Callable[[], float] = monotonic  # when the core thread turned last
         self._under_way: dict[int, float] = {}  # batch number -> when it was decided (monotonic)
         self.registry = CollectorRegistry()
         self.registry.register(self)
@@ -140,10 +150,11 @@ class Metrics:
         committer: Committer,
         senders: Mapping[str, Sender],
         may_send: Callable[[], bool],
+        lease: Lease,
         open_items: Iterable[Mapping[str, Any]],
     ) -> None:
         """Where else to ask. `open_items` are kind and number of the exception items open before this start."""
-        self._sources = Sources(book, committer, senders, may_send)
+        self._sources = Sources(book, committer, senders, may_send, lease)
         self.tally.were_open({row["kind"]: row["number"] for row in open_items})
 
     def start(self) -> None:
@@ -211,6 +222,7 @@ class Metrics:
             "oms_exception_items_total": tally.items_opened,
             "oms_exception_items_resolved_total": tally.items_resolved,
             "oms_exception_items_open": tally.items_open,
+            "oms_exception_items_overdue": self._overdue(),
             "oms_batch_events": {(): tally.batch_events},
             "oms_commit_seconds": {(): tally.commit},
             "oms_received_to_committed_seconds": tally.received_to_committed,
@@ -219,8 +231,26 @@ class Metrics:
             "oms_broker_to_client_seconds": tally.to_client,
         }
 
-    def _waiting(self, sources: Sources) -> dict[str, Samples]:
+    def _overdue(self) -> Samples:
+        """By kind; 0 for a kind that was open and is not overdue."""
+        now, minutes_for = datetime.now(UTC), self._config.exceptions.minutes_for
+        counts = dict.fromkeys(self.tally.items_open.copy(), 0)
+        for kind, severity, opened_at in self.tally.open_since.copy().values():
+            late = (now - opened_at).total_seconds() > 60 * minutes_for(kind, severity)
+            counts[kind,] = counts.get((kind,), 0) + late
+        return counts
+
+    def sources(self) -> Sources:
+        """Who is asked, once `watch` has named them."""
+        assert self._sources is not None
+        return self._sources
+
+    def lag_seconds(self) -> float:
+        """Age of the oldest batch that is decided and not committed, 0 if there is none."""
         since = min(self._under_way.copy().values(), default=None)
+        return 0.0 if since is None else monotonic() - since
+
+    def _waiting(self, sources: Sources) -> dict[str, Samples]:
         outbox = {name: sender.statistics() for name, sender in sources.senders.items()}
         return {
             "oms_inbox_waiting": {(name or UNKNOWN,): number for name, number in self._inbox.statistics().items()},
@@ -228,7 +258,7 @@ class Metrics:
             "oms_outbox_waiting": {(name,): found["waiting"] for name, found in outbox.items()},
             "oms_outbox_behind": {(name,): found["behind"] for name, found in outbox.items()},
             "oms_batches_waiting": {(): sources.committer.statistics()["waiting"]},
-            "oms_database_lag_seconds": {(): 0.0 if since is None else monotonic() - since},
+            "oms_database_lag_seconds": {(): self.lag_seconds()},
         }
 
     def _up(self, sources: Sources) -> dict[str, Samples]:
@@ -237,8 +267,13 @@ class Metrics:
         threads |= {f"send-{name}": sender.thread for name, sender in sources.senders.items()}
         return {
             "oms_trading": {(): int(sources.may_send())},
+            "oms_lease_held": {(): int(sources.lease.held())},
+            "oms_lease_seconds_left": {(): sources.lease.seconds_left()},
+            "oms_standbys": {(): sources.lease.standbys},
             "oms_database_up": {(): 1 - sources.committer.statistics()["outage"]},
             "oms_session_up": {(spec.name, spec.role): int(sources.book.is_up(spec.name)) for spec in specs},
+            "oms_session_kept_out": {(spec.name,): int(spec.name in self.kept_out) for spec in specs},
+            "oms_core_idle_seconds": {(): max(monotonic() - self.turned(), 0.0)},
             "oms_session_last_message_timestamp_seconds": {
                 (spec.name,): at for spec in specs if (at := last_message_at(spec)) is not None
             },

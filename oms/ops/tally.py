@@ -14,13 +14,14 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from operator import itemgetter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from oms.ledger.batch import Batch, Send
 from oms.ledger.chain import JournalRow
 from oms.ledger.rows import CHILD_COLUMNS, ORDER_COLUMNS
 
 PENDING_LIMIT = 20_000
+OPEN_ITEMS_LIMIT = 20_000  # exception items whose age is known; more are counted, but not by age
 OTHER = "other"
 UNKNOWN_SESSION = "unknown"  # what the engine refused because no configured session is meant
 
@@ -106,6 +107,7 @@ class Tally:
         self.items_opened: Counts = defaultdict(int)  # kind, severity
         self.items_resolved: Counts = defaultdict(int)  # kind
         self.items_open: Counts = defaultdict(int)  # kind
+        self.open_since: dict[str, tuple[str, str, datetime]] = {}  # item -> kind, severity, when it was opened
         self.batch_events = Histogram(SIZES)
         self.commit = Histogram(SECONDS)
         self.received_to_committed = _latencies((name,) for name in names)  # session
@@ -119,6 +121,11 @@ class Tally:
         """Exception items that were open before this start, by kind."""
         for kind, number in items.items():
             self.items_open[kind,] += number
+
+    def ages(self, items: Iterable[Mapping[str, Any]]) -> None:
+        """Since when the oldest of them are open: rows of exception_items."""
+        for row in items:
+            self.open_since[row["item_id"]] = (row["kind"], row["severity"], row["opened_at"])
 
     def take(self, batch: Batch, committed: datetime, seconds: float) -> list[Notable]:
         """Add a batch that was committed at `committed` and took `seconds`; returns what is worth a log line."""
@@ -134,11 +141,14 @@ class Tally:
             self.fills[fill.broker, fill.kind] += 1
         for item in batch.items:
             if item.state == "open":
+                if len(self.open_since) < OPEN_ITEMS_LIMIT:
+                    self.open_since[item.item_id] = (item.kind, item.severity, item.opened_at)
                 self.items_opened[item.kind, item.severity] += 1
                 self.items_open[item.kind,] += 1
             elif item.state:  # one that was taken by an operator stays as it is
                 self.items_resolved[item.kind,] += 1
                 self.items_open[item.kind,] -= 1
+                self.open_since.pop(item.item_id, None)
         return notable
 
     def _journal(self, rows: list[JournalRow], committed: datetime) -> list[Notable]:

@@ -3,7 +3,7 @@
 `received` decides, writes request, reports and orders to the record in one piece and queues the reports; the worker
 sends them and marks each as sent. After a restart the orders come back from the record, and reports without a mark
 are sent again with PossResend(97)=Y: they may or may not have left before. While the gateway is away its reports wait
-in their order. Limit: one session, one gateway.
+in their order. A drop copy session, where it has one, gets every ExecutionReport(8) once more. Limit: one gateway.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from oms.errors import OperatorError
 from oms.sim.desk import Answer, Desk
+from oms.sim.drop_copy import DropCopy, drop_copy_spec
 from oms.sim.matching import Instrument, Market
 from oms.sim.orders import SimOrder, order_from_json, order_to_json
 from oms.sim.player import Disconnect
@@ -39,7 +41,12 @@ class BrokerSim(Station):
         seed: int = 1,
         instruments: Mapping[str, Instrument] | None = None,
         stamp: str = "",
+        drop_copy_port: int = 0,
     ) -> None:
+        """`drop_copy_port`: where it listens for a drop copy session as well, 0 for none."""
+        self._copies: DropCopy | None = None
+        if drop_copy_port:
+            self._copies = DropCopy(drop_copy_spec(spec, drop_copy_port), self._was_copied)
         self.counts: Counter[str] = Counter()
         self._behaviour = behaviour or Behaviour()
         self._market = Market(seed, self._behaviour.market, instruments)
@@ -48,6 +55,30 @@ class BrokerSim(Station):
         self._outbox: deque[tuple[int, Report | Disconnect]] = deque()
         self._numbered = 0
         super().__init__(spec, seed=seed, stamp=stamp)
+
+    def start(self) -> None:
+        """Listen on both sessions. OperatorError where a port is taken."""
+        super().start()
+        if self._copies is not None:
+            try:
+                self._copies.start()
+            except OperatorError:
+                self.stop()
+                raise
+
+    def stop(self) -> dict[str, Any]:
+        """Log out, end both sessions, write the summary; returns it."""
+        if self._copies is not None:
+            copies, self._copies = self._copies, None
+            if not copies.stop():
+                self.failures.append("the FIX engine of the drop copy did not stop in time")
+        return super().stop()
+
+    def _was_copied(self, number: int) -> None:
+        with self.changed:
+            self.counts["copied"] += 1
+            self._write("copied", report=number)
+            self.changed.notify_all()
 
     def _summary(self) -> dict[str, Any]:
         """Orders by OrdStatus(39), and the counts."""
@@ -81,6 +112,7 @@ class BrokerSim(Station):
         orders: dict[str, SimOrder] = {}
         used: list[tuple[str, str]] = []
         unsent: dict[int, Report] = {}
+        uncopied: dict[int, Report] = {}
         for line in lines:
             if line["kind"] == "order":
                 order = order_from_json(line["order"])
@@ -91,10 +123,15 @@ class BrokerSim(Station):
                 report = report_from_json(line)
                 unsent[line["report"]] = self.desk.book.last[report.order_id] = report
                 self._numbered = line["report"]
+                uncopied[line["report"]] = report
             elif line["kind"] == "sent":
                 unsent.pop(line["report"], None)
+            elif line["kind"] == "copied":
+                uncopied.pop(line["report"], None)
         self.desk.restore(orders.values(), used)
         self._outbox.extend((number, replace(report, poss_resend=True)) for number, report in unsent.items())
+        for number, report in uncopied.items():
+            self._copy(number, report)
 
     def _take(self, message: Message, now: datetime) -> None:
         answer = self.desk.handle(message, now)
@@ -122,10 +159,15 @@ class BrokerSim(Station):
                 lines.append({"kind": "report", "report": self._numbered, **report_to_json(effect)})
                 self.counts["reports"] += 1
                 self.counts["fills"] += effect.exec_type == "F" and not effect.duplicate
+                self._copy(self._numbered, effect)
             self._outbox.append((self._numbered, effect))
         lines += [{"at": now, "kind": "order", "order": order_to_json(o)} for o in answer.changed.values()]
         if lines:
             self._record.write(*lines)
+
+    def _copy(self, number: int, report: Report) -> None:
+        if self._copies is not None and report.msg_type == "8" and not report.duplicate:
+            self._copies.put(number, encode(report, self.spec.version))
 
     def _next_out(self, now: datetime) -> Outgoing | None:
         if not self._outbox:

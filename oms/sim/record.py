@@ -6,7 +6,8 @@ written in one call, so that a killed process leaves all of them or none; a torn
   take it), `failure` (raw, reason), `stop`; `raw` is the exact FIX text, with SOH.
 - broker: `request` (msg_type, cl_ord_id, orig_cl_ord_id, order_id, trace, symbol, side, qty, ord_type, price,
   stop_px, tif, account, text, poss_dup, ignored, raw), `report` (report = its number, msg_type and the fields of
-  reports.Report that are set), `order` (order = the whole order as these lines left it), `sent` (report, seq).
+  reports.Report that are set), `order` (order = the whole order as these lines left it), `sent` (report, seq),
+  `copied` (report: it left on the drop copy session).
 - client: `request` (before it is sent: msg_type, cl_ord_id, order = first ClOrdID, purpose, raw), `sent` (cl_ord_id,
   seq), `unsent` (cl_ord_id: the session was down), `report` (msg_type, order, cl_ord_id, exec_id, exec_type,
   ord_status, quantities, price, text, first_report_ms, raw), `violation` (order, text).

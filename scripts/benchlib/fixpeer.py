@@ -66,6 +66,8 @@ class SendingClock:
 class FixPeer:
     """One end of a FIX session; ``name`` is what error messages call it."""
 
+    application = frozenset((b"D", b"8"))  # MsgTypes(35) that the caller must see
+
     def __init__(self, name: str, sender: str, target: str) -> None:
         self.name = name
         self.logged_on = False
@@ -92,6 +94,11 @@ class FixPeer:
         content = b"35=%s\x0134=%d%s%s\x01%s" % (msg_type, sequence, self._comp_ids, self._clock.text(), body)
         framed = b"8=FIX.4.4\x019=%d\x01%s" % (len(content), content)
         self._out += b"%s10=%03d\x01" % (framed, checksum(framed))
+
+    @property
+    def unwritten(self) -> int:
+        """Bytes queued that the socket has not taken."""
+        return len(self._out)
 
     def flush(self) -> bool:
         """Write what the socket takes now; true while something is left."""
@@ -133,7 +140,7 @@ class FixPeer:
             raise LoadError(f"the {self.name} {expected} and got {readable(message)}")
         self._next_in += 1
         msg_type = field(message, b"\x0135=")
-        if msg_type in (b"D", b"8"):
+        if msg_type in self.application:
             return True
         if msg_type == b"A":
             self.logged_on = True

@@ -27,7 +27,6 @@ from typing import Any
 from fuzzlib.mutate import Maker, body_of, framed
 from fuzzlib.reasons import unmeant
 from oms import inbox as box
-from oms.app import core_terms_of
 from oms.config.load import Config, load
 from oms.config.templates import write_demo
 from oms.core import transitions as life
@@ -44,6 +43,7 @@ from oms.ledger.batch import Batch
 from oms.ledger.replay import Replay
 from oms.outbox import Message
 from oms.startup import config_row
+from oms.terms import core_terms_of
 
 WORLD_MESSAGES = 10_000
 BATCHES = (1, 5, 20, 80)

@@ -12,23 +12,29 @@ import struct
 import threading
 from collections.abc import Iterable
 from contextlib import suppress
+from typing import Literal
 
 CHUNK = 65_536
 LOOPBACK = "127.0.0.1"
+Towards = Literal["target", "caller"]
 RESET = struct.pack("ii", 1, 0)  # SO_LINGER of no time: closing sends a reset and drops what is queued
 
 
 class Link:
     """Listens on one port and carries every connection to another."""
 
-    def __init__(self, listen: int, target: int) -> None:
+    def __init__(self, listen: int, target: int, *, buffer: int = 0) -> None:
+        """`buffer`: bytes that the system may keep for us per direction; 0 leaves that to it."""
         self._target = target
-        self._flowing = threading.Event()
-        self._flowing.set()
+        self._buffer = buffer
+        self._chunk = min(CHUNK, buffer or CHUNK)
+        self._flowing = {towards: threading.Event() for towards in ("target", "caller")}
+        self.release()
         self._open: set[socket.socket] = set()
         self._lock = threading.Lock()
         self._closed = False
         self._listener = socket.create_server((LOOPBACK, listen))
+        self._bound(self._listener)  # a connection taken inherits it
         threading.Thread(target=self._accept, name=f"link-{listen}", daemon=True).start()
 
     def cut(self) -> int:
@@ -41,10 +47,20 @@ class Link:
 
     def stall(self, seconds: float) -> None:
         """Carry nothing for a while, without closing anything."""
-        self._flowing.clear()
-        timer = threading.Timer(seconds, self._flowing.set)
+        self.hold()
+        timer = threading.Timer(seconds, self.release)
         timer.daemon = True
         timer.start()
+
+    def hold(self, *towards: Towards) -> None:
+        """Carry nothing until `release`, as if the other side were gone without a word; or nothing one way."""
+        for one in towards or self._flowing:
+            self._flowing[one].clear()
+
+    def release(self) -> None:
+        """Carry again, what was held first."""
+        for one in self._flowing.values():
+            one.set()
 
     def close(self) -> None:
         """Stop listening and reset what is open."""
@@ -52,7 +68,7 @@ class Link:
         with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)  # wakes the thread in accept
         self._listener.close()
-        self._flowing.set()
+        self.release()
         self.cut()
 
     def _accept(self) -> None:
@@ -62,7 +78,7 @@ class Link:
             except OSError:
                 return
             try:
-                far = socket.create_connection((LOOPBACK, self._target), timeout=5)
+                far = self._connected()
             except OSError:  # nobody there: the caller finds out as it would without us
                 _reset(near)
                 continue
@@ -71,13 +87,30 @@ class Link:
                 end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             with self._lock:
                 self._open |= {near, far}
-            for one, other in ((near, far), (far, near)):
-                threading.Thread(target=self._carry, args=(one, other), daemon=True).start()
+            target, caller = self._flowing.values()
+            for ways in ((near, far, target), (far, near, caller)):
+                threading.Thread(target=self._carry, args=ways, daemon=True).start()
 
-    def _carry(self, one: socket.socket, other: socket.socket) -> None:
+    def _bound(self, end: socket.socket) -> None:
+        if self._buffer:
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._buffer)
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, self._buffer)
+
+    def _connected(self) -> socket.socket:
+        far = socket.socket()
+        try:
+            self._bound(far)
+            far.settimeout(5)
+            far.connect((LOOPBACK, self._target))
+        except OSError:
+            far.close()
+            raise
+        return far
+
+    def _carry(self, one: socket.socket, other: socket.socket, flowing: threading.Event) -> None:
         with suppress(OSError):
-            while data := one.recv(CHUNK):
-                self._flowing.wait()
+            while data := one.recv(self._chunk):
+                flowing.wait()
                 other.sendall(data)
             other.shutdown(socket.SHUT_WR)  # the other direction ends by itself
             return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 
 from oms.cli import verify as verify_command
 from oms.cli.output import plural, span
+from oms.ledger.database import SCHEMA_VERSION
 from oms.ledger.replay import Difference, TablesReport
 from oms.ledger.writer import Writer
 from tests.cli.conftest import Oms, write_config
@@ -30,9 +32,10 @@ def words(text: str) -> list[str]:
 def test_fills_are_listed_newest_first(run_oms: Oms) -> None:
     assert words(run_oms("fills list").output) == [
         "Fills of 2026-03-02 (UTC)",
-        "executed OrderID(37) kind execution Account(1) broker ExecID(17) broker ExecID(17) client received",
-        "13:00:00.000 O1 trade Buy (1) 40 AAPL at 150.25 FUND1 BROKER1 x2 E12 13:00:00.060",
-        "13:00:00.000 O1 trade Buy (1) 60 AAPL at 150.2 FUND1 BROKER1 x1 E6 13:00:00.030",
+        "executed OrderID(37) kind execution Account(1) broker ExecID(17) broker ExecID(17) client"
+        " received witnesses",
+        "13:00:00.000 O1 trade Buy (1) 40 AAPL at 150.25 FUND1 BROKER1 x2 E12 13:00:00.060 order session",
+        "13:00:00.000 O1 trade Buy (1) 60 AAPL at 150.2 FUND1 BROKER1 x1 E6 13:00:00.030 order session",
     ]
 
 
@@ -44,21 +47,28 @@ def test_fills_are_listed_as_far_as_they_match(run_oms: Oms, oms_json: Json) -> 
 
 
 def test_open_exception_items_are_listed_and_all_where_asked_for(run_oms: Oms, oms_json: Json) -> None:
-    assert words(run_oms("exceptions list").output) == [
-        "Open exception items of 2026-03-02 (UTC)",
-        "since severity kind session OrderID(37) what owner item row",
-        "13:00:00.205 warning quantity_mismatch BROKER2 O3 broker's CumQty(14) 5, ledger's 0 operations X1 19",
-        "oms exceptions show ITEM has the evidence, oms orders explain OrderID(37) the story of an order.",
-    ]
-    assert [item["item_id"] for item in oms_json("exceptions list --all")] == ["X2", "X1"]
+    title, columns, item, rest = words(run_oms("exceptions list").output)
+    assert (title, columns) == (
+        "Exception items, the most overdue first",
+        "age due severity kind session OrderID(37) what owner item row",
+    )
+    what = "warning quantity_mismatch BROKER2 O3 broker's CumQty(14) 5, ledger's 0 operations X1 19"
+    assert re.fullmatch(rf"\d+ h \d+ min OVERDUE by \d+ h \d+ min {re.escape(what)}", item)
+    assert rest == "1 of 1 overdue. oms exceptions show ITEM has the evidence and the history."
+    aged = {"sla_minutes": 240, "due_at": "2026-03-02T17:00:00.205000+00:00", "overdue": True, "evidence": [19]}
+    assert aged.items() <= oms_json("exceptions list")[0].items()
+    assert [item["item_id"] for item in oms_json("exceptions list --all")] == ["X1", "X2"]
     assert run_oms("exceptions list --order O1").output == "No open exception items.\n"
 
 
 def test_an_exception_item_is_shown_with_the_message_that_raised_it(run_oms: Oms, oms_json: Json) -> None:
     shown = run_oms("exceptions show X1").output
     assert "\nRaised by journal row 19: out D of BROKER2\n35=D|11=C18|55=VOD|54=2|38=500|40=1|\n" in shown
+    assert "opened by rule  broker's CumQty(14) 5, ledger's 0" in " ".join(shown.split("   "))
     assert shown.endswith("oms exceptions take X1; oms exceptions resolve X1 --reason TEXT\n")
     assert oms_json("exceptions show X1")["history"] == []
+    assert oms_json("exceptions show X1")["item"]["evidence"] == [19]
+    assert "resolved by rule" in run_oms("exceptions show X2").output
     missing = run_oms("exceptions show X9")
     assert (missing.exit_code, missing.output) == (
         3,
@@ -137,7 +147,7 @@ DIFFERENT = TablesReport(
 @pytest.fixture
 def replay_says(monkeypatch: pytest.MonkeyPatch) -> Callable[[TablesReport], None]:
     """Lets the replay (which has its own tests) end with a report: the day here was not made by the core."""
-    return lambda report: monkeypatch.setattr(verify_command, "verify_tables", lambda engine, progress: report)
+    return lambda report: monkeypatch.setattr(verify_command, "verify_tables", lambda *_: report)
 
 
 def test_verify_says_that_chain_and_tables_hold(
@@ -150,6 +160,7 @@ def test_verify_says_that_chain_and_tables_hold(
     assert result.output == (
         "hash chain: holds, 21 journal rows in 11 batches\n"
         f"head:       batch 11, {report['chain']['head']} (keep it elsewhere to prove the journal later)\n"
+        "journal:    3 transitions as THE table allows, 9 messages with what became of it in sends\n"
         "tables:     equal a replay of the journal (12 events): 3 client_orders, 2 fills\n"
     )
     assert (report["ok"], report["chain"]["problem"], report["tables"]["differing"]) == (True, None, 0)
@@ -160,7 +171,7 @@ def test_verify_names_what_differs_and_ends_with_1(run_oms: Oms, replay_says: Ca
     result = run_oms("verify")
     lines = result.output.splitlines()
     assert result.exit_code == 1
-    assert lines[2:4] == [
+    assert lines[3:5] == [
         "tables:     21 differences from a replay of the journal, in 3 client_orders",
         "            client_orders O0 cum_qty: by replay 60, stored 100",
     ]
@@ -196,15 +207,16 @@ def test_db_migrates_and_shows_its_state(run_oms: Oms, tmp_path: Path, empty_pos
     config = write_config(tmp_path, empty_postgres_url)
     before = run_oms("db status", config)
     assert before.exit_code == 1
-    assert "schema             none (this program needs 0002: oms db migrate)\n" in before.output
-    assert run_oms("db migrate", config).output == "The ledger went from schema none to 0002.\n"
+    assert f"schema             none (this program needs {SCHEMA_VERSION}: oms db migrate)\n" in before.output
+    assert run_oms("db migrate", config).output == f"The ledger went from schema none to {SCHEMA_VERSION}.\n"
     assert run_oms("db migrate", config).output == (
-        "The ledger has schema 0002 already; rights and triggers are in place.\n"
+        f"The ledger has schema {SCHEMA_VERSION} already; rights and triggers are in place.\n"
     )
     after = run_oms("db status --json", config)
     found = json.loads(after.stdout)
     assert after.exit_code == 0
-    assert (found["ok"], found["schema"], found["embedded"], found["gateway_running"]) == (True, "0002", False, False)
+    assert found["schema"] == SCHEMA_VERSION
+    assert (found["ok"], found["embedded"], found["gateway_running"]) == (True, False, False)
     assert found["rows"]["journal"] == 0
 
 

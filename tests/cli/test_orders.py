@@ -109,9 +109,10 @@ def test_one_order_is_shown_with_what_belongs_to_it(run_oms: Oms) -> None:
         "request ClOrdID(11) OrigClOrdID(41) ClOrdID(11) to broker state row",
         "cancel (F) a2 a1 C7 rejected 7",
         "Fills of 2026-03-02 (UTC)",
-        "executed OrderID(37) kind execution Account(1) broker ExecID(17) broker ExecID(17) client received",
-        "13:00:00.000 O1 trade Buy (1) 60 AAPL at 150.2 FUND1 BROKER1 x1 E6 13:00:00.030",
-        "13:00:00.000 O1 trade Buy (1) 40 AAPL at 150.25 FUND1 BROKER1 x2 E12 13:00:00.060",
+        "executed OrderID(37) kind execution Account(1) broker ExecID(17) broker ExecID(17) client"
+        " received witnesses",
+        "13:00:00.000 O1 trade Buy (1) 60 AAPL at 150.2 FUND1 BROKER1 x1 E6 13:00:00.030 order session",
+        "13:00:00.000 O1 trade Buy (1) 40 AAPL at 150.25 FUND1 BROKER1 x2 E12 13:00:00.060 order session",
     ]
 
 
@@ -218,6 +219,7 @@ def test_json_has_the_whole_story(oms_json: Json) -> None:
     story = oms_json("orders explain O1")
     assert list(story) == [
         "order", "summary", "look_at", "steps", "hops", "children", "requests", "fills", "exceptions",
+        "archived",
     ]  # fmt: skip
     assert (story["order"]["avg_px"], story["look_at"], len(story["steps"])) == ("150.22", [], 12)
     step = story["steps"][1]

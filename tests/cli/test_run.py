@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -237,13 +238,20 @@ def test_a_database_that_refuses_exits_with_2_and_names_it(desk: Desk) -> None:
 
 
 def test_a_ledger_that_another_gateway_holds_exits_with_2(desk: Desk, postgres_url: str) -> None:
-    desk.use(postgres_url).open()
+    first = desk.use(postgres_url).open()
     other = Desk(desk.directory / "other").use(postgres_url)
     try:
         code, last = other.refused()
     finally:
         other.close()
-    assert (code, last.startswith("oms: another gateway is running on this ledger; stop it first")) == (2, True)
+    said = re.fullmatch(
+        r"oms: another gateway is running on this ledger: (\w+) on \S+, process (\d+), lease 1, renewed [\d.]+ s ago;"
+        r" stop it first, or start this one as its standby: oms run --standby",
+        last,
+    )
+    assert code == 2
+    assert said is not None, last
+    assert said[2] == str(first.pid)
 
 
 def test_a_ready_file_that_cannot_be_written_exits_with_2_before_anything_starts(desk: Desk) -> None:

@@ -204,6 +204,15 @@ def test_status_requests_without_the_message_for_them(desk: Desk) -> None:
     ]
 
 
+def test_a_mass_status_request_that_the_version_does_not_have(desk: Desk) -> None:
+    desk.change("fix_specs/standard-fix42.toml", "mass_cancel = false", "mass_cancel = false\nmass_status = true")
+    why = (
+        "OmsDialect: standard-fix42 has mass_status, FIX42.xml lacks MsgType(35)=AF; write mass_status = false in the"
+        " dialect, or add the message to the dictionary"
+    )
+    assert desk.problems() == [f"sessions.cfg: [SESSION] {name} {why}" for name in ("CLIENT2", "BROKER1")]
+
+
 def test_mass_cancels_without_the_messages_for_them(desk: Desk) -> None:
     desk.change("fix_specs/standard-fix42.toml", "mass_cancel = false", "mass_cancel = true")
     why = (
@@ -278,6 +287,8 @@ def test_a_live_gateway_is_warned_about_what_a_live_desk_should_not_do(desk: Des
     desk.change(CFG, "AllowedRemoteAddresses=127.0.0.1\n", "")
     assert desk.warnings() == [
         "oms.toml: [database] url: absent: a live gateway on the embedded Postgres; name a server with backups",
+        "oms.toml: [operators] users: fewer than two, so that nobody can do what needs two people "
+        "(fills.add, fills.correct, fills.bust, sessions.set_seq); name two operators with their system users",
         "sessions.cfg: [SESSION] CLIENT1 AllowedRemoteAddresses: absent: any address that knows the CompIDs "
         "may log on; "
         "add the client's addresses, or OmsTls=Y with CertificateVerifyLevel=2",
@@ -312,3 +323,14 @@ def test_whatever_stands_in_a_file_it_is_loaded_or_refused_with_file_and_remedy(
     problems = problems_of(desk)
     path.write_bytes(good)
     assert all(problem.file and problem.problem and problem.remedy for problem in problems)
+
+
+def test_a_route_to_a_drop_copy_is_refused(desk: Desk) -> None:
+    desk.append(
+        CFG,
+        "[SESSION]\nOmsName=COPY1\nConnectionType=acceptor\nBeginString=FIX.4.4\nTargetCompID=COPY1\n"
+        "SocketAcceptPort=5201\nOmsRole=drop_copy\nOmsDropCopyOf=BROKER1\n",
+    )
+    desk.change(TOML, 'broker = "BROKER1"', 'broker = "COPY1"')
+    found = desk.problems()
+    assert found[0].endswith('"COPY1" is a drop copy session; name a broker: BROKER1, BROKER2')

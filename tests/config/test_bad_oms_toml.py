@@ -30,7 +30,7 @@ CASES: dict[str, tuple[tuple[str, ...], list[str]]] = {
     "a key that exists nowhere": (
         ("change", TOML, "[inbox]", "[inbox]\nzzz = 1"),
         [
-            "oms.toml: [inbox] zzz: unknown key; remove it; known here: per_session, max_batch",
+            "oms.toml: [inbox] zzz: unknown key; remove it; known here: per_session, max_batch, shared_batch",
         ],
     ),
     "trading that is neither on nor off": (

@@ -27,6 +27,7 @@ FILES = [
     "fix_specs/standard-fix44.toml",
     "fix_specs/standard-fix50sp2.toml",
     "instruments.csv",
+    "limits.csv",
     "oms.toml",
     "sessions.cfg",
 ]
@@ -54,6 +55,7 @@ def test_init_writes_a_configuration_that_loads_with_trading_off(tmp_path: Path)
         "  fix_specs/standard-fix44.toml     dialect of a counterparty\n"
         "  fix_specs/standard-fix50sp2.toml  dialect of a counterparty\n"
         "  instruments.csv                   instruments that may be traded\n"
+        "  limits.csv                        limits on projections: not in force until oms.toml names it\n"
         "  oms.toml                          gateway, database, limits, routes\n"
         "  sessions.cfg                      FIX sessions: CLIENT1, CLIENT2, BROKER1, BROKER2\n"
         'Trading is off: write trading = "on" in DESK/oms.toml when it is time.\n'
@@ -135,6 +137,8 @@ def test_check_shows_what_is_configured(desk: Desk) -> None:
         "gateway oms, environment test, trading on",
         "trade date begins at 00:00:00 UTC",
         "state DESK/state",
+        "stores 0 of 4 sessions have a message store; not CLIENT1, CLIENT2, BROKER1, BROKER2: new, or lost"
+        " (oms run --new-machine makes lost ones again)",
         "database embedded Postgres",
         "instruments 12 in EUR, USD on XETR, XNAS",
         "accounts 5, 4 active",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from oms.config.broker_file import BrokerFile
 from oms.config.dictionaries import STANDARD_DIRECTORY
 from oms.config.load import engine_settings, load
 from oms.config.rules import LimitRule, RouteRule
@@ -64,6 +65,9 @@ def test_an_empty_oms_toml_means_trading_off_and_every_default(desk: Desk) -> No
         "state_dir": desk.directory / "state",
         "trading": "off",
         "trading_day_rollover": time(0, 0, tzinfo=UTC),
+        "keep_positions": False,
+        "lease_seconds": 5,
+        "stalled_line_seconds": 30,
     }
     assert config.limits == ()
     assert config.limit_for("CLIENT1", "FUND1", "AAPL") is None
@@ -148,10 +152,18 @@ def test_without_its_own_fix_specs_a_desk_has_the_standard_dialects(desk: Desk) 
         "max_cl_ord_id_length": 20,
         "resend_window_seconds": 10,
         "mass_cancel": False,
+        "drop_copy_seconds": 30,
         "acknowledge_seconds": 10,
         "answer_seconds": 10,
+        "quiet_seconds": 0,
+        "unknown_asks": 5,
+        "mass_status": False,
+        "status_requests_per_second": 50,
+        "status_answer_seconds": 30,
+        "unknown_orders": "alert",
         "replace": "request",
         "tags": {"set": {}, "drop": frozenset(), "unknown": "reject", "unknown_reports": "drop"},
+        "file": BrokerFile().model_dump(),
         "translate": (),
         "to_counterparty": (),
         "from_counterparty": (),
@@ -190,6 +202,8 @@ def test_reference_data_is_exact_and_absent_values_are_none(desk: Desk) -> None:
             "min_price": None,
             "max_price": None,
             "tradable": False,
+            "asset_class": "",
+            "average_volume": None,
         },
         "BRK B": {
             "symbol": "BRK B",
@@ -201,6 +215,8 @@ def test_reference_data_is_exact_and_absent_values_are_none(desk: Desk) -> None:
             "min_price": None,
             "max_price": None,
             "tradable": True,
+            "asset_class": "",
+            "average_volume": None,
         },
     }
 
@@ -366,3 +382,28 @@ def test_tls_is_per_role_with_absolute_file_names(desk: Desk) -> None:
     assert (config.tls("client"), config.tls("broker")) == (True, False)
     default = engine_settings(config, "client").split("\n\n")[0].splitlines()
     assert f"ServerCertificateFile={desk.directory / 'cert.pem'}" in default
+
+
+@pytest.mark.parametrize(
+    ("connection", "side"),
+    [
+        ("acceptor\nSocketAcceptPort=5201", "client"),
+        ("initiator\nSocketConnectHost=127.0.0.1\nSocketConnectPort=5401", "broker"),
+    ],
+)
+def test_a_drop_copy_is_of_either_side_and_what_it_says_is_checked_as_a_brokers_word_is(
+    desk: Desk, connection: str, side: str
+) -> None:
+    desk.append(
+        "sessions.cfg",
+        f"[SESSION]\nConnectionType={connection}\nOmsName=COPY1\nTargetCompID=COPY1\nBeginString=FIX.4.4\n"
+        "OmsRole=drop_copy\nOmsDropCopyOf=BROKER1\n",
+    )
+    config = desk.load()
+    spec = config.sessions["COPY1"]
+    assert (spec.role, spec.side, spec.drop_copy_of) == ("drop_copy", side, "BROKER1")
+    assert (spec.settings["ValidateFieldsOutOfOrder"], spec.settings["AllowUnknownMsgFields"]) == ("N", "Y")
+    assert [one.name for one in config.role("drop_copy")] == ["COPY1"]
+    assert spec in config.side(side)  # type: ignore[arg-type]
+    assert "TargetCompID=COPY1\n" in engine_settings(config, side)  # type: ignore[arg-type]
+    assert "OmsRole" not in engine_settings(config, side)  # type: ignore[arg-type]

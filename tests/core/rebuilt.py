@@ -65,11 +65,14 @@ def columns(one: object, names: tuple[str, ...]) -> dict[str, Any]:
 
 
 def reports(driver: Driver, order: Order) -> list[dict[str, Any]]:
-    """The ExecutionReports(8) of the journal that are about an order."""
-    ids = set(order.to_client)
+    """The ExecutionReports(8) and operators' commands of the journal that are about an order."""
+    ids = set(order.to_client) | {child.cl_ord_id for child in order.children}
     found = []
     for seq, event, detail in driver.events:
         body = event.body
+        child_id = detail.get("manual", {}).get("child_id")
+        if isinstance(body, m.Command) and any(child.child_id == child_id for child in order.children):
+            found.append({"seq": seq, "kind": "operator", "order_id": order.order_id, "detail": detail})
         if event.session == BROKER and isinstance(body, m.ExecutionReport) and request_id_of(body.cl_ord_id) in ids:
             fields = {
                 "35": "8", "11": body.cl_ord_id, "17": body.exec_id, "150": body.exec_type, "14": body.cum_qty,

@@ -40,7 +40,7 @@ def test_the_ledger_keeps_the_fill_as_the_broker_told_it(desk: Desk) -> None:
     assert fill == (
         desk.raw[-1].fields["17"], "BROKER1", DAY - timedelta(days=1), "f1", "", "trade", order.order_id,
         child.child_id, "FUND1", "IBM", "1", 20, child.executions["f1"].last_px, desk.now - timedelta(milliseconds=1),
-        desk.now, desk.events[-1][0],
+        desk.now, desk.events[-1][0], "broker",
     )  # fmt: skip
 
 

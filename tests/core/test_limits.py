@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from oms.app import core_terms_of
 from oms.config.load import load
 from oms.config.templates import write_demo
 from oms.core.risk import RiskBook
+from oms.terms import core_terms_of
 
 OVERRIDES = [  # in an order that specificity has to mend
     {"client": "C*", "max_order_qty": 1},

@@ -269,6 +269,7 @@ def broker_messages(draw: st.DrawFn) -> tuple[str, m.Body]:
         m.CancelReject("", about, "", draw(st.sampled_from(["", "0", "1"])), "", ()),
         m.NotSent(1, draw(st.sampled_from("DFGH")), about, "logged out"),
         m.ResendDeclined(about),
+        m.InDoubt(1, draw(st.sampled_from("DFGH")), about, "", "35=F\x0111=1\x01"),
         m.MessageReject(3, draw(st.sampled_from(["", "D", "F", "G", "H"])), about, ""),
         m.SessionUp(1, 100),
         m.SessionDown(),

@@ -34,7 +34,7 @@ calc    .    .    calc work reje calc calc canc work expi done stop susp calc wo
 canc    .    .    canc canc .    canc canc canc .    .    canc .    .    .    canc
 expi    .    .    expi expi .    expi expi expi .    expi .    .    .    .    expi
 reje    .    .    reje .    reje work reje .    .    .    .    .    .    .    .
-unkn    rout unkn pend work reje work work canc work expi done stop susp calc work
+unkn    .    unkn pend work reje work work canc work expi done stop susp calc work
 """
 
 

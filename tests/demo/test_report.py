@@ -150,7 +150,7 @@ def test_the_document_holds_everything_as_json(outcome: Outcome, capsys: pytest.
         {"about": "CLIENT1 ClOrdID(11) A1", "what": "CumQty(14)", "client": "60", "ledger": "100", "broker": "100"}
     ]
     assert document["clients"][0]["ord_status"] == {"2": 1, "8": 2, "4": 1}
-    assert document["chain"] == {"batches": 4, "rows": 30, "head": "ab", "problem": None}
+    assert document["chain"] == {"batches": 4, "rows": 30, "head": "ab", "problem": None, "passed": 0}
     assert document["replay"]["compared"] == {"client_orders": 3, "fills": 7}
     assert (document["seed"], document["config"]) == (7, "demo-state/oms.toml")
 

@@ -129,7 +129,7 @@ def test_a_fill() -> None:
         "F", orig_cl_ord_id="C0", ord_status="1", account="FUND1", price=D("10.5"), stop_px=D(9), last_qty=D(40),
         last_px=D("10.25"), cum_qty=D(40), leaves_qty=D(60), text="hi",
         transact_time=datetime(2026, 3, 2, 12, 59, 59, 500000, UTC),
-        body=pairs("60=20260302-12:59:59.5|58=hi|30=XNYS"),
+        body=pairs("60=20260302-12:59:59.5|58=hi|30=XNYS"), ord_type="2", time_in_force="0",
     )  # fmt: skip
 
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
+import quickfix as fix
 
-from oms.fix.store import Stored, stored_messages
+from oms.config.sessions import SessionSpec
+from oms.fix.store import Stored, envelope, has_store, set_aside, stored_messages, write_store
 
 FIRST, SECOND, THIRD = "8=FIX.4.4\x0135=D\x01", "8=FIX.4.4\x0135=F\x0158=caf\udce9\x01", "8=FIX.4.4\x0135=G\x01"
 
@@ -75,3 +80,52 @@ def test_of_two_messages_under_one_number_only_the_later_one_can_be_sent_again(p
 def test_an_empty_store_has_no_messages(tmp_path: Path) -> None:
     write(tmp_path / "empty", "", b"")
     assert stored_messages(tmp_path / "empty", 0) == []
+
+
+@pytest.mark.parametrize("after", [0, 9, 19_998, 19_999, 20_000, 25_000, 29_999])
+def test_of_a_long_store_the_same_messages_come_however_much_of_its_index_is_read(tmp_path: Path, after: int) -> None:
+    numbers = [*range(1, 20_001), *range(19_999, 30_001)]  # two numbers were used again
+    header = "".join(f"{number},{place % 7},3 " for place, number in enumerate(numbers))
+    write(tmp_path / "long", header, b"0123456789", 30_000)
+    last = {number: place % 7 for place, number in enumerate(numbers)}
+    wanted = [Stored(number, "0123456789"[last[number] :][:3]) for number in range(after + 1, 30_000)]
+    assert stored_messages(tmp_path / "long", after) == wanted
+
+
+# -- a store made anew ------------------------------------------------------------------------------------------
+
+AT = datetime(2026, 3, 2, 13, 0, 7, 512000, tzinfo=UTC)
+SPEC = cast(
+    SessionSpec, SimpleNamespace(begin_string="FIX.4.4", sender_comp_id="OMS", target_comp_id="BROKER", name="B")
+)
+
+
+def test_a_message_gets_the_sessions_envelope_with_the_right_length_and_checksum() -> None:
+    raw = envelope(SPEC, 17, AT, "35=8\x0197=Y\x0137=O1\x0158=D\udcfcsseldorf\x01")
+    assert raw == (
+        b"8=FIX.4.4\x019=78\x0135=8\x0134=17\x0149=OMS\x0152=20260302-13:00:07.512\x0156=BROKER\x01"
+        b"97=Y\x0137=O1\x0158=D\xfcsseldorf\x0110=060\x01"
+    )
+    plain = envelope(SPEC, 17, AT, "35=8\x0137=O1\x0158=Dorf\x01").decode()
+    assert fix.Message(plain, True).toString() == plain  # True: QuickFIX raises where length or sum are wrong
+
+
+def test_a_store_made_anew_is_read_back_as_it_was_made(tmp_path: Path) -> None:
+    prefix = tmp_path / "made" / "FIX.4.4-OMS-BROKER"
+    messages = [(2, FIRST.encode()), (5, SECOND.encode("utf-8", "surrogateescape"))]
+    assert not has_store(prefix)
+    write_store(prefix, messages, 9000, 12, AT)
+    assert has_store(prefix)
+    assert stored_messages(prefix, 0) == [Stored(2, FIRST), Stored(5, SECOND)]
+    assert Path(f"{prefix}.session").read_text() == "20260302-13:00:07"
+    assert Path(f"{prefix}.seqnums").read_text() == "00000000000000009000 : 00000000000000000012"
+    write_store(prefix, [], 3, 1, AT)
+    assert stored_messages(prefix, 0) == []
+
+
+def test_a_store_that_is_set_aside_is_whole_elsewhere(prefix: Path, tmp_path: Path) -> None:
+    set_aside(prefix, tmp_path / "lost")
+    assert not has_store(prefix)
+    assert len(stored_messages(tmp_path / "lost" / prefix.name, 0)) == 3
+    set_aside(prefix, tmp_path / "nothing")
+    assert not (tmp_path / "nothing").exists()

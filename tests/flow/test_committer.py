@@ -55,6 +55,9 @@ class Recorder:
         assert self.hold.wait(10)
         return self._answer("commit", made, self.commit_answers)
 
+    def is_lost(self) -> bool:
+        return False
+
     def settle(self, made: Batch) -> datetime:
         return self._answer("settle", made, self.settle_answers)
 

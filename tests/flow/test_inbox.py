@@ -95,3 +95,52 @@ def test_take_waits_for_the_first_entry_and_for_a_wake() -> None:
     inbox.wake()
     waiting.join(5)
     assert taken[1] == []
+
+
+def order(number: int) -> str:
+    return f"8=FIX.4.4\x019=100\x0135=D\x0134={number}\x01"
+
+
+def cancel(number: int) -> str:
+    return f"8=FIX.4.4\x019=100\x0135=F\x0134={number}\x01"
+
+
+def test_a_cancel_that_is_the_next_of_its_session_comes_before_all_orders() -> None:
+    inbox = Inbox(["A", "B", "C"], 100)
+    for number in range(1, 51):
+        inbox.put(heard("A", order(number)))
+    inbox.put(heard("B", order(1)))
+    inbox.put(heard("C", cancel(1)))
+    inbox.put(heard("C", order(2)))
+    assert texts(inbox.take(10, 0))[0] == cancel(1)
+
+
+def test_a_cancel_never_overtakes_within_its_session_because_its_number_settles_all_before_it() -> None:
+    inbox = Inbox(["A", "B"], 100)
+    sent = [order(1), cancel(2), order(3), cancel(4), cancel(5), order(6)]
+    for text in sent:
+        inbox.put(heard("A", text))
+    inbox.put(heard("B", order(1)))
+    taken = [one.raw for _ in range(7) for one in inbox.take(2, 0) if one.session == "A"]
+    assert taken == sent
+
+
+def test_a_flood_of_cancels_takes_no_more_than_its_share_of_a_batch() -> None:
+    inbox = Inbox(["A", "B"], 100)
+    for number in range(1, 51):
+        inbox.put(heard("A", cancel(number)))
+        inbox.put(heard("B", order(number)))
+    sessions = [one.session for one in inbox.take(20, 0)]
+    assert sessions[:10] == ["A"] * 10
+    assert sessions.count("B") == 5
+
+
+def test_reports_come_before_new_orders_and_leave_every_client_room() -> None:
+    inbox = Inbox(["A", "B", "BROKER"], 100, brokers=["BROKER"])
+    for number in range(50):
+        for name in ("A", "B", "BROKER"):
+            inbox.put(heard(name, f"{name}{number}"))
+    sessions = [one.session for one in inbox.take(20, 0)]
+    assert sessions[:15] == ["BROKER"] * 15
+    assert {sessions.count("A"), sessions.count("B")} <= {1, 2, 3}
+    assert {one.session for one in inbox.take(3, 0)} == {"A", "B", "BROKER"}

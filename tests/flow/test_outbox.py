@@ -93,7 +93,9 @@ class Desk:
         self.inbox = Inbox(["S"], 1000)
         self.told: list[Heard] = []
         why = "" if may_send else "trading is off"
-        self.sender = Sender("S", role, self.line.send, self.inbox, "", 0, window, lambda cl_ord_id: why)
+        self.held = True  # the lease on the ledger
+        told = self.inbox, "", 0, window, lambda cl_ord_id: why, lambda: self.held
+        self.sender = Sender("S", role, self.line.send, *told)
         self.sender.thread.start()
 
     def commit(self, *numbers: int, kind: str = "D", at: datetime | None = None) -> list[Message]:
@@ -364,3 +366,56 @@ def test_an_answer_that_is_here_before_the_send_returned_finds_its_message(make_
     assert desk.sender.sent(1002) == made[0]
     assert desk.sender.sent(1001) is not None
     assert desk.sender.sent(7) is None
+
+
+# -- without the lease on the ledger --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("role", ["client", "broker"])
+def test_without_the_lease_nothing_leaves_and_when_it_is_renewed_everything_does_in_order(
+    make_desk: MakeDesk, role: str
+) -> None:
+    desk = make_desk(role)
+    desk.up()
+    desk.commit(1)
+    assert desk.hears(1) == sent(1)
+    desk.held = False
+    desk.commit(2, kind="F")
+    desk.commit(3)
+    until(lambda: desk.sender.statistics()["behind"], "the sender has seen that it may not send")
+    assert desk.line.left == [1]
+    desk.held = True
+    assert desk.hears(3) == sent(1, 2, 3)
+    assert desk.line.left == [1, 2, 3]
+
+
+def test_an_order_that_grew_old_without_the_lease_is_refused_when_it_is_renewed(make_desk: MakeDesk) -> None:
+    desk = make_desk()
+    desk.up()
+    desk.held = False
+    desk.commit(1, at=AGES_AGO)
+    until(lambda: desk.sender.statistics()["behind"], "the sender has seen that it may not send")
+    desk.held = True
+    reason = "older than S's resend window of 10 s"
+    assert desk.hears(2) == [(1, "refused", None, reason), (1, "not sent", "1", reason)]
+    assert desk.line.left == []
+
+
+@pytest.mark.parametrize("role", ["client", "broker"])
+def test_a_lease_that_runs_out_between_the_senders_question_and_the_engines_refuses_no_message(
+    make_desk: MakeDesk, role: str
+) -> None:
+    desk = make_desk(role)
+    desk.up()
+
+    def run_out(seq: int) -> None:
+        desk.held = desk.line.up = False  # the engine asks last of all, and then takes nothing
+
+    desk.line.before = run_out
+    desk.commit(1)
+    until(lambda: not desk.held and desk.sender.statistics()["behind"], "the message was not taken")
+    assert desk.flat() == []
+    desk.line.before = lambda seq: None
+    desk.held = desk.line.up = True
+    assert desk.hears(1) == sent(1)
+    assert desk.line.left == [1]

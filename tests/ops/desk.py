@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from oms import inbox as box
-from oms.app import core_terms_of
 from oms.config.load import Config, load
 from oms.config.templates import write_demo
 from oms.core.book import Book, SessionState
@@ -22,6 +21,7 @@ from oms.inbox import Heard, Inbox
 from oms.ledger.batch import Batch, Send
 from oms.ops.metrics import Metrics
 from oms.outbox import Message
+from oms.terms import core_terms_of
 
 START = datetime(2026, 3, 2, 13, 0, 0, tzinfo=UTC)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -76,6 +76,7 @@ class Desk:
             max_batch=500,
             rollover=timedelta(),
         )
+        self.flow._looks._next = datetime.max.replace(tzinfo=UTC)  # the clock is the test's: nothing falls due
         self._numbers = dict.fromkeys(self.config.sessions, 0)
 
     # -- what happens ----------------------------------------------------------------------------------------

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import grp
 import json
 import os
+import re
 import socket
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,9 +15,11 @@ from typing import Any
 
 import pytest
 
+from oms.config.people import Operators
 from oms.errors import OperatorError
 from oms.ops import control
 from oms.ops.control import ControlServer, call, socket_path
+from oms.ops.people import People, system_name
 
 Asked = list[tuple[str, str, dict[str, str]]]
 
@@ -55,7 +60,7 @@ def house() -> Iterator[House]:
 
 def test_a_command_is_answered_and_carries_the_name_that_the_system_knows(house: House) -> None:
     assert call(house.state_dir, "exceptions.take", {"item_id": "X1"}) == {"said": "exceptions.take"}
-    assert house.asked == [(control._name_of(os.getuid()), "exceptions.take", {"item_id": "X1"})]
+    assert house.asked == [(system_name(os.getuid()), "exceptions.take", {"item_id": "X1"})]
 
 
 def test_what_the_gateway_refuses_is_the_callers_error(house: House) -> None:
@@ -97,6 +102,62 @@ def test_another_user_is_refused(house: House, monkeypatch: pytest.MonkeyPatch) 
     with pytest.raises(OperatorError, match="may not command this gateway; it runs as"):
         call(house.state_dir, "x", {})
     assert house.asked == []
+
+
+SAYS_WHO = (
+    "import socket, sys; s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]); "
+    's.sendall(b\'{"verb": "who"}\\n\'); print(s.makefile().readline())'
+)
+PYTHON = Path("/usr/bin/python3")
+
+
+@pytest.mark.skipif(os.getuid() != 0 or not PYTHON.exists(), reason="only root can become other users")
+def test_users_of_the_system_are_operators_by_the_kernels_word_whatever_they_say() -> None:
+    group = grp.getgrgid(1)
+    people = People(Operators(users={"ann": 61_001, "bob": 61_002}, socket_group=group.gr_name))
+    with tempfile.TemporaryDirectory(prefix="oms-tests-") as directory:
+        Path(directory).chmod(0o711)
+        path = socket_path(Path(directory))
+        server = ControlServer(path, lambda operator, verb, args: {"operator": operator}, people)
+        server.start()
+        try:
+            said = [
+                subprocess.run(
+                    [PYTHON, "-c", SAYS_WHO, path], user=user, group=number, extra_groups=[], capture_output=True,
+                    text=True, check=False, cwd="/", env={}, timeout=20,
+                )
+                for user, number in ((61_001, 1), (61_002, 1), (61_003, 1), (61_001, 61_001))
+            ]  # fmt: skip
+        finally:
+            server.stop()
+    assert [json.loads(one.stdout)["answer"]["operator"] for one in said[:2]] == ["ann", "bob"]
+    assert "uid-61003 may not command this gateway" in json.loads(said[2].stdout)["error"]
+    assert "PermissionError" in said[3].stderr
+
+
+@pytest.mark.parametrize(
+    ("operators", "words"),
+    [
+        (Operators(users={"ann": "nobody-of-this-name"}), "whom this machine does not know"),
+        (Operators(users={"root": 61_001}), "root is also a system user, and not the one that is named"),
+        (Operators(users={"ann": 0, "bob": "root"}), "ann and bob are the same system user root"),
+        (Operators(socket_group="no-such-group"), "this machine has no group 'no-such-group'"),
+    ],
+)
+def test_operators_whom_this_machine_does_not_have_or_who_would_be_two_are_refused(
+    operators: Operators, words: str
+) -> None:
+    with pytest.raises(OperatorError, match=re.escape(words)):
+        People(operators)
+
+
+def test_what_needs_two_people_needs_two_who_are_named() -> None:
+    assert People(Operators(users={"ann": 61_001})).barred("ann").startswith("this needs two people, and [operators]")
+    two = People(Operators(users={"ann": 61_001, "bob": 61_002}))
+    assert (two.barred("ann"), two.barred("root")) == (
+        "",
+        "root is not in [operators] users of oms.toml: only who is named there proposes and approves",
+    )
 
 
 def test_a_socket_of_a_gateway_that_was_killed_is_taken_over(house: House) -> None:

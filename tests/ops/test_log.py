@@ -11,10 +11,12 @@ from typing import Any
 import pytest
 import structlog
 
+from oms import inbox as box
 from oms.config.settings import Log
 from oms.core.effects import Item
 from oms.core.families import not_supported
 from oms.errors import OperatorError
+from oms.inbox import Heard
 from oms.ops import log as module
 from oms.ops.log import EventLog, Throttle, configure
 from oms.outbox import Message
@@ -144,6 +146,25 @@ def test_what_did_not_leave_what_was_refused_and_exception_items_are_warned_of(d
         line(
             "error", "exception item", kind="unknown_order", item="X000000009", text=text, session="BROKER1",
             cl_ord_id="WHO", seq=9,
+        ),
+    ]  # fmt: skip
+
+
+def test_a_round_of_reconciliation_and_what_a_broker_does_not_answer_are_told(desk: Desk, lines: Lines) -> None:
+    desk.log_on("CLIENT1", "BROKER1")
+    desk.hear("CLIENT1", ORDER)
+    (child,) = commit(desk)
+    lines.new()
+    desk.inbox.tell(Heard(box.RECONCILE, "BROKER1", "", ("begin", 0), 0))
+    desk.inbox.tell(Heard(box.RECONCILE, "BROKER1", "", ("ask", 50), 0))
+    desk.inbox.tell(Heard(box.OVERDUE, "", "", ("unacknowledged", "O000000003", cl_ord_id(child), 10, 1), 0))
+    commit(desk)
+    told = [one for one in lines.new() if one["event"] != "exception item"]
+    assert told == [
+        line("info", "reconciliation begin", session="BROKER1", order_id="R000000005", seq=5),
+        line(
+            "warning", "no answer", what="unacknowledged", seconds=10, session="unknown", cl_ord_id="C000000004",
+            order_id="O000000003", seq=told[-1]["seq"],
         ),
     ]  # fmt: skip
 

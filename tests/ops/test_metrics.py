@@ -6,6 +6,8 @@ import re
 import socket
 import sys
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
@@ -16,7 +18,11 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from oms.committer import Committer
 from oms.config.load import Config
+from oms.config.people import Exceptions
+from oms.core.effects import Item
 from oms.errors import OperatorError
+from oms.ledger.batch import Batch
+from oms.ledger.lease import Lease
 from oms.ledger.load import Reader
 from oms.ledger.writer import Writer
 from oms.ops.metrics import CATALOGUE, HISTOGRAM, Metrics, last_message_at
@@ -108,7 +114,8 @@ def watched(desk: Desk, postgres_url: str) -> Iterator[tuple[Desk, Committer]]:
     """A desk whose instruments also watch a committer that has not been started."""
     reader = Reader(postgres_url)
     committer = Committer(Writer(postgres_url), reader, Outbox({}), print, desk.metrics.committed)
-    desk.metrics.watch(desk.book, committer, {}, lambda: True, [{"kind": "overfill", "number": 2}])
+    lease = Lease(postgres_url, "run", "desk", 5)
+    desk.metrics.watch(desk.book, committer, {}, lambda: True, lease, [{"kind": "overfill", "number": 2}])
     yield desk, committer
     reader.close()
 
@@ -128,6 +135,29 @@ def test_a_lost_database_shows_at_once_and_the_lag_grows_until_the_commit(watche
     assert 0 < first < shown(desk.metrics)["oms_database_lag_seconds",]
     desk.metrics.committed(batch, START, 0.1)
     assert shown(desk.metrics)["oms_database_lag_seconds",] == 0
+
+
+def test_overdue_items_are_those_open_for_longer_than_their_kind_or_severity_may_be(desk: Desk) -> None:
+    """Those of before a start, and those opened since; a resolved one is overdue no more."""
+    now = datetime.now(UTC)
+    config = desk.metrics._config
+    desk.metrics._config = replace(config, exceptions=Exceptions(error_minutes=30, kinds={"not_at_work": 5}))
+    tally = desk.metrics.tally
+    tally.were_open({"overfill": 1})
+    opened_at = now - timedelta(minutes=31)
+    tally.ages([{"item_id": "X9", "kind": "overfill", "severity": "error", "opened_at": opened_at}])
+    kinds = [("overfill", "error", 10), ("not_at_work", "error", 6), ("unacknowledged", "warning", 239)]
+    items = [
+        Item(f"X{number}", now - timedelta(minutes=minutes), kind, severity, "operations", "", None, number, "text")
+        for number, (kind, severity, minutes) in enumerate(kinds)
+    ]
+    tally.take(Batch(1, items=items), now, 0.001)
+    name = "oms_exception_items_overdue"
+    late = {(name, "overfill"): 1, (name, "not_at_work"): 1, (name, "unacknowledged"): 0}
+    assert of(shown(desk.metrics), name) == late
+    over = Item("X9", now, "overfill", "", "", "", None, 7, "", "resolved", "agrees", now, changes=True)
+    tally.take(Batch(2, items=[over]), now, 0.001)
+    assert of(shown(desk.metrics), name) == late | {(name, "overfill"): 0}
 
 
 def test_memory_shows_live_orders_finished_ones_and_duplicate_keys(watched: tuple[Desk, Committer]) -> None:

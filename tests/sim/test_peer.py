@@ -99,3 +99,16 @@ def test_a_port_in_use_and_an_unknown_version_are_told_so(broker: FixPeer, port:
         FixPeer("acceptor", "4.4", "OTHER", "OMS", port, tmp_path / "other").start()
     with pytest.raises(OperatorError, match=r"version 4\.3: not a known one"):
         SessionSpec("X", "acceptor", "4.3", "X", "OMS", port, tmp_path)
+
+
+def test_what_may_not_be_sent_at_the_last_moment_is_not_stored_and_uses_no_number(
+    broker: FixPeer, client: FixPeer
+) -> None:
+    before = client.engine.numbers("OMS")
+    client.engine._may_send = lambda: False
+    assert client.engine.send("OMS", ["35=D\x0111=A1\x0155=IBM\x0154=1\x0138=100\x0140=1\x01"]) == []
+    assert client.engine.numbers("OMS") == before
+    client.engine._may_send = lambda: True
+    client.send("35=D|11=A2|55=IBM|54=1|38=100|40=1")
+    assert broker.expect("D")[11] == "A2"
+    assert [message[11] for message in broker.received] == ["A2"]

@@ -229,10 +229,10 @@ class House:
 
     # -- the gateway as a process of its own ---------------------------------------------------------------
 
-    def fork(self, nursery: Nursery) -> Forked:
+    def fork(self, nursery: Nursery, *, new_machine: bool = False) -> Forked:
         """Start the gateway as a process, and wait until its first batch is committed."""
         before = self.rows("SELECT coalesce(max(batch), 0) AS batch FROM batches")[0]["batch"]
-        self.process = nursery.start(self.config_file)
+        self.process = nursery.start(self.config_file, new_machine=new_machine)
         self.until("SELECT FROM journal WHERE kind = 'config' AND batch > %s", before)
         return self.process
 

@@ -1,9 +1,9 @@
 """Gateways as processes of their own, to be killed: forked from one that has everything imported already.
 
 The nursery itself is `python -m tests.system.nursery`, started once per test run. It reads one JSON object per
-line, `{"config": PATH, "arm": PATH}`, forks a gateway, and answers `{"pid": N, "error": TEXT}` when that is
-open or has failed. A gateway dies by `kill`, by `stop` (SIGTERM), or by itself at a crash point: one line
-`step:n` written to its arm file (a FIFO) sets what OMS_CRASH_AT would have set at its start, but counts from
+line, `{"config": PATH, "arm": PATH, "crash_at": STEP}`, forks a gateway, and answers `{"pid": N, "error": TEXT}`
+when that is open or has failed. A gateway dies by `kill`, by `stop` (SIGTERM), or by itself at a crash point: one
+line `step:n` written to its arm file (a FIFO) sets what OMS_CRASH_AT would have set at its start, but counts from
 then on, so that a test says exactly where in an order's life the process dies.
 """
 
@@ -16,8 +16,12 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
+
+import psutil
 
 ROOT = Path(__file__).parents[2]
 SECONDS = 30.0
@@ -31,18 +35,34 @@ class Nursery:
             [sys.executable, "-m", __name__], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
 
-    def start(self, config: Path) -> Forked:
+    def start(self, config: Path, *, new_machine: bool = False) -> Forked:
         """A gateway of this configuration, open. AssertionError with its words where it could not start."""
+        forked, error = self.try_start(config, new_machine=new_machine)
+        assert forked is not None, error
+        return forked
+
+    def try_start(self, config: Path, crash_at: str = "", *, new_machine: bool = False) -> tuple[Forked | None, str]:
+        """A gateway that is open, or None and its words; `crash_at` (`step:n`) may kill it before that."""
         arm = config.parent / "arm"
         if not arm.exists():
             os.mkfifo(arm)
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps({"config": str(config), "arm": str(arm)}) + "\n")
+        asked = {"config": str(config), "arm": str(arm), "crash_at": crash_at, "new_machine": new_machine}
+        self._process.stdin.write(json.dumps(asked) + "\n")
         self._process.stdin.flush()
         answer = json.loads(self._process.stdout.readline())
-        assert not answer["error"], answer["error"]
-        return Forked(answer["pid"], arm)
+        return None if answer["error"] else Forked(answer["pid"], arm), answer["error"]
+
+    @contextmanager
+    def no_file_larger_than(self, size: int) -> Iterator[None]:
+        """Gateways started meanwhile cannot write beyond so many bytes of a file, as if the disk were full there."""
+        process = psutil.Process(self._process.pid)
+        process.rlimit(psutil.RLIMIT_FSIZE, (size, psutil.RLIM_INFINITY))
+        try:
+            yield
+        finally:
+            process.rlimit(psutil.RLIMIT_FSIZE, (psutil.RLIM_INFINITY, psutil.RLIM_INFINITY))
 
     def close(self) -> None:
         """End the nursery."""
@@ -101,7 +121,8 @@ def _serve(requests: IO[str]) -> None:
         pid = os.fork()
         if pid == 0:
             os.close(reading)
-            _gateway(Path(request["config"]), Path(request["arm"]), writing)
+            asked = Path(request["config"]), Path(request["arm"]), request["crash_at"], request["new_machine"]
+            _gateway(*asked, writing)
         os.close(writing)
         with os.fdopen(reading) as answer:
             error = answer.readline().strip()
@@ -109,21 +130,28 @@ def _serve(requests: IO[str]) -> None:
         sys.stdout.flush()
 
 
-def _gateway(config: Path, arm: Path, answer: int) -> None:
+def _gateway(config: Path, arm: Path, crash_at: str, new_machine: bool, answer: int) -> None:
+    from oms import crashpoints
     from oms.app import Gateway
     from oms.config.load import load
     from oms.errors import OmsError
+    from oms.ops import log as logs
 
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     os.dup2(os.open(config.parent / "gateway.log", os.O_CREAT | os.O_APPEND | os.O_WRONLY), 1)
     os.dup2(1, 2)
+    if crash_at:
+        crashpoints.arm(crash_at)
     threading.Thread(target=_armed_by, args=(arm,), daemon=True).start()
     try:
-        gateway = Gateway(load(config))
+        loaded = load(config)
+        logs.configure(loaded.log)
+        gateway = Gateway(loaded, new_machine=new_machine)
         signal.signal(signal.SIGTERM, lambda *_: gateway.stop())
         gateway.run(lambda: os.write(answer, b"open\n"))
     except OmsError as error:
-        os.write(answer, f"{error}\n".encode())
+        with suppress(BrokenPipeError):  # nobody waits for it any more, once it was open
+            os.write(answer, f"{error}\n".encode())
         os._exit(1)
     os._exit(0)
 
@@ -132,9 +160,7 @@ def _armed_by(arm: Path) -> None:
     from oms import crashpoints
 
     while True:
-        step, _, count = arm.read_text().strip().partition(":")
-        assert step in crashpoints.STEPS, step
-        crashpoints._step, crashpoints._left = step, int(count)
+        crashpoints.arm(arm.read_text())
         arm.with_name("armed").write_text("")
 
 

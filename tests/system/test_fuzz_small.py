@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from fuzzlib.core import Findings as CoreFindings
 from fuzzlib.core import World
 from fuzzlib.mutate import Maker, body_of, framed, garbled
 from fuzzlib.reasons import unmeant
-
 from oms.config.load import Config, load
 from oms.config.templates import write_demo
 from oms.core import broker_side

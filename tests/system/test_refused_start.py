@@ -108,7 +108,7 @@ def test_a_ledger_on_which_another_gateway_works(make_house: MakeHouse) -> None:
     second.peer("BROKER1")
     with pytest.raises(OperatorError) as caught:
         second.start()
-    assert str(caught.value).startswith("another gateway is running on this ledger; stop it first")
+    assert str(caught.value).startswith("another gateway is running on this ledger: oms on ")
     client, broker = first.up("CLIENT1", "BROKER1")
     client.send(new_order("A1"))
     broker.expect("D")

@@ -12,14 +12,14 @@ from typing import Any
 
 import psutil
 import pytest
-from stormlib.rounds import GATEWAY_DIES, rounds
-from stormlib.verdict import IN_LEDGER, QUANTITIES, TOLD, judge
 
 from oms.crashpoints import STEPS
 from oms.demo.comparison import Compared, Difference, Views
 from oms.ledger.replay import TablesReport
 from oms.ledger.snapshot import Snapshot
 from oms.ledger.verify import ChainReport
+from stormlib.rounds import GATEWAY_DIES, rounds
+from stormlib.verdict import IN_LEDGER, QUANTITIES, TOLD, judge
 
 ROOT = Path(__file__).parents[2]
 SECONDS = 180.0  # some 40 on a quiet machine

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import click
 from alembic.autogenerate import compare_metadata, produce_migrations, render_python_code
@@ -19,6 +20,7 @@ from sqlalchemy import Connection, Engine
 
 from oms.ledger.database import engine, migrate
 from oms.ledger.embedded import EmbeddedPostgres
+from oms.ledger.partitions import is_partition
 from oms.ledger.schema import metadata
 
 
@@ -29,8 +31,12 @@ def difference(made: Engine) -> list[object]:
 
 
 def _context(connection: Connection) -> MigrationContext:
-    options = {"compare_type": True, "compare_server_default": True}
+    options: dict[str, Any] = {"compare_type": True, "compare_server_default": True, "include_name": _of_schema}
     return MigrationContext.configure(connection, opts=options)
+
+
+def _of_schema(name: str | None, kind: str, _: object) -> bool:
+    return kind != "table" or not is_partition(name or "")
 
 
 @click.command()

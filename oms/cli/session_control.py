@@ -1,0 +1,204 @@
+"""`oms sessions show, logon, logout, disable, enable`: one session, as the gateway, the ledger and its store have it.
+
+`show` also works without a gateway, from the ledger and the store; the others need the running gateway.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from oms.cli.output import (
+    NotFound,
+    config_option,
+    console,
+    day_and_time,
+    emit_json,
+    json_option,
+    print_tables,
+    reading,
+    span,
+    table,
+)
+from oms.config.load import Config, load
+from oms.config.sessions import SessionSpec
+from oms.ledger import queries
+from oms.ledger.database import Engine
+from oms.ledger.records import JournalEntry
+from oms.ledger.statistics import latencies
+from oms.ops.control import NoGateway, call
+
+LAST_MESSAGES = 10
+_reason = click.option(
+    "--reason", "text", required=True, help="Why; kept in the journal with your name, and told to them as Text(58)."
+)
+_why = click.option("--reason", "text", required=True, help="Why; kept in the journal with your name.")
+
+
+@click.command(epilog="Example: oms sessions show BROKER1")
+@click.argument("session")
+@config_option
+@json_option
+def show(session: str, path: Path, as_json: bool) -> None:
+    """Show one session: its state, its numbers in engine, store and ledger, latency, last messages."""
+    with reading(path) as (config, engine):
+        spec = config.sessions.get(session)
+        if spec is None:
+            raise NotFound(f"there is no session {session}; there are {', '.join(config.sessions)}")
+        found = _found(config, engine, spec)
+    if as_json:
+        emit_json(found)
+    else:
+        _print(found)
+
+
+def _found(config: Config, engine: Engine, spec: SessionSpec) -> dict[str, Any]:
+    from oms.fix.renumber import stored_numbers  # with QuickFIX, which listing sessions does without
+
+    today = config.gateway.trade_date(datetime.now(UTC))
+    active = next((one for one in queries.list_sessions(engine, today) if one.position.session == spec.name), None)
+    try:
+        live: dict[str, Any] | None = call(config.gateway.state_dir, "sessions.show", {"session": spec.name})
+    except NoGateway:
+        live = None
+    stored = stored_numbers(spec.store_path / spec.store_prefix)
+    return {
+        "session": spec.name,
+        "role": spec.role,
+        "version": spec.appl_ver_id,
+        "dialect": spec.dialect.name,
+        "address": f"{spec.host}:{spec.port}" if spec.host else f"port {spec.port} of this machine",
+        "tls": spec.tls,
+        "store": str(spec.store_path / spec.store_prefix),
+        "gateway_running": live is not None,
+        "state": _state(live),
+        "engine": live,
+        "stored": None if stored is None else {"next_out": stored[0], "next_in": stored[1]},
+        "ledger": None if active is None else active,
+        "latencies": [one for one in latencies(engine) if one.session == spec.name],
+        "messages": [_message(one) for one in queries.last_of_session(engine, spec.name, LAST_MESSAGES)],
+    }
+
+
+def _message(entry: JournalEntry) -> dict[str, Any]:
+    """One row of the table of messages: its MsgSeqNum(34) is that under which it came, or went out."""
+    number = entry.msg_seq_num if entry.send is None else entry.send.msg_seq_num
+    return {
+        "received_at": entry.received_at,
+        "kind": entry.kind,
+        "msg_type": entry.msg_type,
+        "msg_seq_num": number,
+        "order_id": entry.order_id,
+        "seq": entry.seq,
+    }
+
+
+def _state(live: dict[str, Any] | None) -> str:
+    if live is None:
+        return "no gateway"
+    if live["logged_on"]:
+        return "logged on"
+    return str(live["kept_out"]) or "logged out"
+
+
+def _print(found: dict[str, Any]) -> None:
+    live, stored, ledger = found["engine"], found["stored"], found["ledger"]
+    click.echo(
+        f"{found['session']} ({found['role']}, {found['version']}, dialect {found['dialect']}): {found['state']}"
+    )
+    click.echo(f"  address   {found['address']}{', TLS' if found['tls'] else ''}")
+    click.echo(f"  store     {found['store']}")
+    if live is not None:
+        at = live["last_message_at"]
+        last = "never" if at is None else day_and_time(datetime.fromisoformat(at))
+        beat = f", HeartBtInt(108) {live['heartbeat_seconds']} s" if live["heartbeat_seconds"] else ""
+        click.echo(f"  last      message in or out {last} UTC{beat}; {live['inbox_waiting']} heard and not yet taken")
+        if live["store_problem"]:
+            click.echo(f"  PROBLEM   its store cannot be written: {live['store_problem']}")
+    rows: list[tuple[object, ...]] = []
+    if live is not None:
+        rows.append(("engine", live["next_in"], live["next_out"], "the next to expect and to send"))
+    if stored is not None:
+        rows.append(("store", stored["next_in"], stored["next_out"], "the next, as in the store's file"))
+    if ledger is not None:
+        one = ledger.position
+        meaning = f"the last that is committed and settled; {ledger.waiting} waiting, {one.epoch} resets"
+        rows.append(("ledger", one.in_msg_seq_num, one.out_msg_seq_num, meaning))
+    hops = [(one.hop, one.count, span(one.p50), span(one.p99), span(one.worst)) for one in found["latencies"]]
+    messages = [
+        (day_and_time(at), *("" if one is None else one for one in more))
+        for at, *more in (row.values() for row in found["messages"])
+    ]
+    print_tables(
+        console(),
+        [
+            table("MsgSeqNum(34)", ("", "in>", "out>", "meaning~"), rows) if rows else None,
+            table("Time within the gateway", ("hop", "messages>", "p50>", "p99>", "worst>"), hops) if hops else None,
+            table(
+                "Last messages",
+                ("time (UTC)", "kind", "MsgType(35)", "MsgSeqNum(34)>", "OrderID(37)", "journal row>"),
+                messages,
+            )
+            if messages
+            else None,
+        ],
+    )
+
+
+@click.command(epilog='Example: oms sessions logout BROKER1 --reason "they asked for it"')
+@click.argument("session")
+@_reason
+@config_option
+@json_option
+def logout(session: str, text: str, path: Path, as_json: bool) -> None:
+    """Log a session out; it stays out until `oms sessions logon`, or until the next start."""
+    _change("sessions.logout", session, text, path, as_json)
+
+
+@click.command(epilog='Example: oms sessions logon BROKER1 --reason "they are ready"')
+@click.argument("session")
+@_why
+@config_option
+@json_option
+def logon(session: str, text: str, path: Path, as_json: bool) -> None:
+    """Let a session log on again that was logged out."""
+    _change("sessions.logon", session, text, path, as_json)
+
+
+@click.command(epilog='Example: oms sessions disable CLIENT1 --reason "their contract has ended"')
+@click.argument("session")
+@_reason
+@config_option
+@json_option
+def disable(session: str, text: str, path: Path, as_json: bool) -> None:
+    """Log a session out and keep it out, over starts too, until `oms sessions enable`."""
+    _change("sessions.disable", session, text, path, as_json)
+
+
+@click.command(epilog='Example: oms sessions enable CLIENT1 --reason "contract renewed"')
+@click.argument("session")
+@_why
+@config_option
+@json_option
+def enable(session: str, text: str, path: Path, as_json: bool) -> None:
+    """Take a session back into use that was disabled; it may log on at once."""
+    _change("sessions.enable", session, text, path, as_json)
+
+
+def _change(verb: str, session: str, text: str, path: Path, as_json: bool) -> None:
+    answer = call(load(path).gateway.state_dir, verb, {"session": session, "text": text}, seconds=30.0)
+    if as_json:
+        emit_json(answer)
+    elif answer["logged_on"] and answer["kept_out"]:
+        raise click.ClickException(
+            f"{session} is still logged on: it does not answer and cannot be cut off; try again"
+        )
+    else:
+        state = answer["kept_out"] or "may log on"
+        click.echo(f"{session} {'is ' if answer['kept_out'] else ''}{state} (journal row {answer['journal_seq']}).")
+
+
+COMMANDS = (show, logon, logout, disable, enable)

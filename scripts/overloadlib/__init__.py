@@ -1,0 +1,1 @@
+"""Overload and soak of a running gateway; see scripts/overload and scripts/soak."""
