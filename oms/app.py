@@ -33,9 +33,10 @@ from oms.fix.engine import Engine
 from oms.fix.lines import LineWatch
 from oms.flow import Flow
 from oms.inbox import Inbox
-from oms.ledger.database import database_errors, owner_url, revive_database
+from oms.ledger.database import owner_url, revive_database
 from oms.ledger.keeper import Keeper
 from oms.ledger.load import Reader
+from oms.ledger.remedies import database_errors
 from oms.ledger.starts import ledger_facts
 from oms.ledger.traded import traded
 from oms.ledger.writer import Writer

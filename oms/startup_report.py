@@ -27,7 +27,7 @@ from oms.core.order import Order
 from oms.errors import JournalFailure, OmsError, OperatorError
 from oms.ledger.batch import Batch, Send
 from oms.ledger.chain import JournalRow
-from oms.ledger.database import database_errors
+from oms.ledger.remedies import database_errors
 from oms.ledger.starts import OPEN, REFUSED, STOP, Before
 from oms.ledger.writer import Writer
 

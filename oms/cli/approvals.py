@@ -19,6 +19,7 @@ from oms.cli.output import (
     emit_json,
     json_option,
     print_tables,
+    reason_option,
     span,
     table,
 )
@@ -136,7 +137,7 @@ def approve(proposal_id: str, shown: str | None, text: str, path: Path, as_json:
 
 @approvals.command(epilog='Example: oms approvals reject P00000002F --reason "the broker sent it meanwhile"')
 @click.argument("proposal_id")
-@click.option("--reason", "text", required=True, help="Why; kept in the journal with your name.")
+@reason_option
 @config_option
 @json_option
 def reject(proposal_id: str, text: str, path: Path, as_json: bool) -> None:

@@ -27,8 +27,9 @@ from oms.config.load import Config, load
 from oms.ledger.archive import Done, Plan, archive_day, plan
 from oms.ledger.archive_file import DamagedFile, check_file
 from oms.ledger.archive_restore import against_ledger, compare_fills, restore
-from oms.ledger.database import connect, database_errors, engine, open_database, owner_url, require_schema
+from oms.ledger.database import connect, engine, open_database, owner_url, require_schema
 from oms.ledger.moment import Archived, archived_days
+from oms.ledger.remedies import database_errors
 
 DIRECTORY = "archive"  # in the state directory
 file_argument = click.argument("file", type=click.Path(path_type=Path, dir_okay=False))

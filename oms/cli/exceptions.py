@@ -25,6 +25,7 @@ from oms.cli.output import (
     limit_option,
     print_tables,
     reading,
+    reason_option,
     span,
     table,
     wire_text,
@@ -162,9 +163,6 @@ def _history(story: ItemStory) -> list[tuple[object, ...]]:
         row = "" if story.closed is None else story.closed.seq
         rows.append((day_and_time(item.resolved_at), "", "resolved by rule", item.resolution or "", row))
     return rows
-
-
-reason_option = click.option("--reason", "text", required=True, help="Why; kept in the journal with your name.")
 
 
 @exceptions.command(epilog="Example: oms exceptions take X00000002F")

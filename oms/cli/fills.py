@@ -10,7 +10,7 @@ import click
 
 from oms.cli.approvals import say_done
 from oms.cli.orders_view import fills_json, fills_table
-from oms.cli.output import Since, config_option, console, emit_json, json_option, limit_option, reading
+from oms.cli.output import Since, config_option, console, emit_json, json_option, limit_option, reading, reason_option
 from oms.config.load import load
 from oms.ledger import queries
 from oms.ops.control import call
@@ -117,7 +117,7 @@ def bust(path: Path, text: str, silent: bool, as_json: bool, **given: str | None
 @fills.command(epilog='Example: oms fills link PHONE-1 --exec-id E77 --reason "their id for it"')
 @click.argument("exec")
 @click.option("--exec-id", required=True, help="ExecID(17) under which the broker will report it.")
-@click.option("--reason", "text", required=True, help="Why; kept in the journal with your name.")
+@reason_option
 @config_option
 @json_option
 def link(path: Path, text: str, as_json: bool, **given: str | None) -> None:

@@ -15,7 +15,17 @@ import click
 
 from oms.cli.approvals import say_done
 from oms.cli.kill_drill import drill
-from oms.cli.output import NotFound, config_option, console, emit_json, json_option, number, reading, table
+from oms.cli.output import (
+    NotFound,
+    config_option,
+    console,
+    emit_json,
+    json_option,
+    number,
+    reading,
+    reason_option,
+    table,
+)
 from oms.config.load import load
 from oms.core.kill import SCOPES
 from oms.ledger import queries
@@ -169,7 +179,7 @@ def list_(path: Path, as_json: bool) -> None:
 
 @kill.command(epilog='Example: oms kill release K2Q1V6F8 --reason "strategy fixed, desk head agrees"')
 @click.argument("kill_id")
-@click.option("--reason", "text", required=True, help="Why; kept in the journal with your name.")
+@reason_option
 @config_option
 @json_option
 def release(kill_id: str, text: str, path: Path, as_json: bool) -> None:

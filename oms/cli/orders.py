@@ -29,6 +29,7 @@ from oms.cli.output import (
     limit_option,
     print_tables,
     reading,
+    reason_option,
 )
 from oms.config.load import load
 from oms.errors import OperatorError
@@ -175,7 +176,7 @@ def explain(identifier: str, raw: bool, path: Path, as_json: bool) -> None:
 
 @orders.command("cancel", epilog='Example: oms orders cancel O00000002F --reason "the broker knows it, we do not"')
 @click.argument("order_id", metavar="ORDERID")
-@click.option("--reason", "text", required=True, help="Why; kept in the journal with your name.")
+@reason_option
 @config_option
 @json_option
 def cancel(order_id: str, text: str, path: Path, as_json: bool) -> None:

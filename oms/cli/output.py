@@ -62,6 +62,11 @@ def json_option(command: Command) -> Command:
     return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
 
 
+def reason_option(command: Command) -> Command:
+    """``--reason``: passed on as ``text``."""
+    return click.option("--reason", "text", required=True, help="Why; kept in the journal with your name.")(command)
+
+
 def limit_option(command: Command) -> Command:
     """``--limit``: how many rows at most."""
     return click.option(

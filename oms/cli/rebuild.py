@@ -9,8 +9,9 @@ import click
 from oms.cli.output import NOT_VERIFIED, clean, config_option, emit_json, json_option, plural
 from oms.cli.verify import replay_progress
 from oms.config.load import load
-from oms.ledger.database import database_errors, engine, open_database, owner_url, require_schema
+from oms.ledger.database import engine, open_database, owner_url, require_schema
 from oms.ledger.rebuild_tables import BESIDE, Rebuilt, rebuild
+from oms.ledger.remedies import database_errors
 
 SHOWN = 20
 

@@ -20,6 +20,7 @@ from oms.cli.output import (
     json_option,
     print_tables,
     reading,
+    reason_option,
     span,
     table,
 )
@@ -35,7 +36,6 @@ LAST_MESSAGES = 10
 _reason = click.option(
     "--reason", "text", required=True, help="Why; kept in the journal with your name, and told to them as Text(58)."
 )
-_why = click.option("--reason", "text", required=True, help="Why; kept in the journal with your name.")
 
 
 @click.command(epilog="Example: oms sessions show BROKER1")
@@ -160,7 +160,7 @@ def logout(session: str, text: str, path: Path, as_json: bool) -> None:
 
 @click.command(epilog='Example: oms sessions logon BROKER1 --reason "they are ready"')
 @click.argument("session")
-@_why
+@reason_option
 @config_option
 @json_option
 def logon(session: str, text: str, path: Path, as_json: bool) -> None:
@@ -180,7 +180,7 @@ def disable(session: str, text: str, path: Path, as_json: bool) -> None:
 
 @click.command(epilog='Example: oms sessions enable CLIENT1 --reason "contract renewed"')
 @click.argument("session")
-@_why
+@reason_option
 @config_option
 @json_option
 def enable(session: str, text: str, path: Path, as_json: bool) -> None:

@@ -1,4 +1,4 @@
-"""What clients ask: NewOrderSingle(D), OrderCancelRequest(F), OrderCancelReplaceRequest(G), OrderStatusRequest(H).
+"""What clients order: NewOrderSingle(D), OrderCancelRequest(F), OrderCancelReplaceRequest(G).
 
 Every request ends in exactly one of: a message to a broker, an answer to the client, or both never (a request
 held for a broker that is logged out is answered with pending cancel). Cancels are never refused for risk.
@@ -7,7 +7,7 @@ Ids given out: OrderID(37) from the journal row of the order, ClOrdID(11) to bro
 
 from __future__ import annotations
 
-from oms.core import cancel_new, families, replies
+from oms.core import cancel_new, replies
 from oms.core import risk as codes
 from oms.core import tags as t
 from oms.core import transitions as life
@@ -20,9 +20,6 @@ from oms.core.messages import (
     Outgoing,
     Pairs,
     ReplaceRequest,
-    StatusRequest,
-    Unreadable,
-    Unsupported,
 )
 from oms.core.order import HELD, SENT, Child, Order, Request
 from oms.core.replies import Context
@@ -363,41 +360,3 @@ def _new_request(
     ctx.fx.requests[request.seq] = request
     ctx.fx.touch(order, seq)
     return request
-
-
-def status(ctx: Context, seq: int, event: Event, msg: StatusRequest) -> None:
-    """Pass a status request on where the broker answers them, else answer from the ledger's state."""
-    order = ctx.book.by_client_id.get((event.session, msg.cl_ord_id))
-    if order is None:
-        asked = {tag: value for tag, value in msg.body if tag in (t.SYMBOL, t.SIDE)}
-        asked.update({t.CL_ORD_ID: msg.cl_ord_id, t.EXEC_TYPE: "I", t.EXEC_ID: "0", t.ORDER_QTY: "0"})
-        text = f"ClOrdID(11) {msg.cl_ord_id} is not an order of yours"
-        replies.reject_unbooked(ctx, event, asked, codes.UNKNOWN_ORDER, text)
-        return
-    ctx.fx.order_id = order.order_id
-    child = order.child
-    facts = ctx.brokers.get(child.broker) if child else None
-    up = child is not None and ctx.judge.is_up(child.broker)
-    ctx.fx.detail["broker_up"] = up
-    if child is not None and facts is not None and facts.status_requests and up and not order.finished:
-        child.status_requests.append(msg.cl_ord_id)
-        ctx.fx.detail["status_asked"] = [child.child_id, msg.cl_ord_id]
-        replies.status_to_broker(ctx, order, child, msg.body, event.received_at)
-    else:
-        replies.report(ctx, order, "I", cl_ord_id=msg.cl_ord_id, exec_id="0", at=event.received_at)
-
-
-def unsupported(ctx: Context, seq: int, event: Event, msg: Unsupported) -> None:
-    """Say so: BusinessRejectReason(380) 3, unsupported message type. A client's dispute of a fill is an item."""
-    if msg.msg_type == "Q" and ctx.book.sessions[event.session].role == "client":
-        text = f"{event.session} does not know the trade of ExecID(17) {msg.ref_id or 'absent'}"
-        replies.open_item(ctx, seq, event, "trade_disputed", text, None)
-        return
-    text = families.not_supported(msg.msg_type)
-    replies.business_reject(ctx, event, msg.msg_type, msg.ref_id, "3", text)
-
-
-def unreadable(ctx: Context, seq: int, event: Event, msg: Unreadable) -> None:
-    """Our code could not read it: recorded, an exception item, and answered (380=0, other)."""
-    replies.open_item(ctx, seq, event, "unreadable_message", msg.text, None)
-    replies.business_reject(ctx, event, msg.msg_type, msg.ref_id, "0", msg.text)

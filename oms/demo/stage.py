@@ -25,9 +25,10 @@ from oms.demo.processes import Child, DemoFailure, Processes
 from oms.demo.progress import Progress
 from oms.errors import OperatorError
 from oms.ledger import queries
-from oms.ledger.database import Engine, database_errors, is_gateway_running, open_database, open_ledger
+from oms.ledger.database import Engine, is_gateway_running, open_database, open_ledger
 from oms.ledger.embedded import EmbeddedPostgres
 from oms.ledger.records import SessionActivity
+from oms.ledger.remedies import database_errors
 from oms.sim.matching import read_instruments
 
 GATEWAY = "gateway"

@@ -25,9 +25,9 @@ from oms.fix.engine import Engine
 from oms.fix.fields import clean
 from oms.fix.renumber import Effect
 from oms.inbox import Heard, Inbox, now_us
-from oms.ledger.database import database_errors
 from oms.ledger.database import engine as ledger_engine
 from oms.ledger.load import Reader
+from oms.ledger.remedies import database_errors
 from oms.ops import fill_commands
 from oms.ops.barrier import Barrier
 from oms.ops.file_commands import FileCommands

@@ -17,8 +17,8 @@ from oms.core.approvals import EXPIRED, OPEN, PROPOSE, Proposal, restore
 from oms.core.book import Book
 from oms.errors import OperatorError
 from oms.fix.fields import clean
-from oms.ledger.database import database_errors
 from oms.ledger.load import Reader
+from oms.ledger.remedies import database_errors
 from oms.ops.people import People
 
 Args = dict[str, str]

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import random
-import shutil
-import sys
 import tempfile
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +17,7 @@ from benchlib.report import machine
 from fuzzlib.core import Findings, fuzz_core
 from fuzzlib.sessions import LiveFindings, fuzz_sessions
 from oms.demo.interrupts import Interrupts
-from oms.demo.processes import DemoFailure
-from oms.errors import OperatorError
+from stormlib.ending import conduct
 
 FAILED = 1
 LIVE_SHARE = 20  # of so many messages one goes over a session, unless told otherwise
@@ -57,22 +54,8 @@ def main(
     chosen = random.randrange(1_000_000) if seed is None else seed
     over_sessions = messages // LIVE_SHARE if sessions is None else sessions
     where = directory or Path(tempfile.mkdtemp(prefix="oms-fuzz-"))
-    try:
-        with Interrupts() as interrupts:
-            content = _run(where, messages, over_sessions, chosen, seconds, interrupts)
-    except (DemoFailure, OperatorError) as error:
-        click.echo(f"scripts/fuzz: {error}", err=True)
-        sys.exit(FAILED)
-    except KeyboardInterrupt:
-        click.echo("scripts/fuzz: stopped; everything it started has ended", err=True)
-        sys.exit(130)
-    if json_file is not None:
-        json_file.write_text(json.dumps(content, indent=2, default=str) + "\n", encoding="utf-8")
-    if content["ok"] and directory is None:
-        shutil.rmtree(where, ignore_errors=True)
-    elif not content["ok"]:
-        click.echo(f"Configuration and logs are kept in {where}.")
-    sys.exit(0 if content["ok"] else FAILED)
+    run = partial(_run, where, messages, over_sessions, chosen, seconds)
+    conduct("scripts/fuzz", where, run, json_file, keep=directory is not None)
 
 
 def _run(

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import random
-import shutil
-import sys
 import tempfile
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +22,7 @@ from oms.demo.place import opened
 from oms.demo.processes import DemoFailure
 from oms.demo.progress import Progress
 from oms.demo.stage import Options
-from oms.errors import OperatorError
+from stormlib.ending import conduct
 
 FAILED = 1
 SHOWN = 8
@@ -74,23 +72,8 @@ def main(
     where = directory or Path(tempfile.mkdtemp(prefix="oms-matrix-"))
     options = Options(where, orders, random.randrange(1_000_000) if seed is None else seed)
     bound = seconds or len(wanted) * SECONDS_A_CELL + SECONDS_BESIDES
-    try:
-        with Interrupts() as interrupts:
-            content = _run(options, wanted, rate, bound, interrupts)
-    except (DemoFailure, OperatorError) as error:
-        click.echo(f"scripts/crash_matrix: {error}", err=True)
-        sys.exit(FAILED)
-    except KeyboardInterrupt:
-        click.echo("scripts/crash_matrix: stopped; everything it started has ended", err=True)
-        sys.exit(130)
-    if json_file is not None:
-        json_file.write_text(json.dumps(content, indent=2, default=str) + "\n", encoding="utf-8")
-    unmount(where / "state")
-    if content["ok"] and directory is None:
-        shutil.rmtree(where, ignore_errors=True)
-    elif not content["ok"]:
-        click.echo(f"Configuration, records and logs are kept in {where}.")
-    sys.exit(0 if content["ok"] else FAILED)
+    run = partial(_run, options, wanted, rate, bound)
+    conduct("scripts/crash_matrix", where, run, json_file, keep=directory is not None)
 
 
 def _run(options: Options, wanted: list[Cell], rate: float, bound: float, interrupts: Interrupts) -> dict[str, Any]:
@@ -115,6 +98,7 @@ def _run(options: Options, wanted: list[Cell], rate: float, bound: float, interr
             if one.problems:
                 left = wanted[number + 1 :]
                 break
+    unmount(options.directory / "state")
     content = _document(options, played, left, progress.seconds)
     shown = Console()
     _tell(shown if shown.is_terminal else Console(width=WIDE), played, left, content)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import random
-import shutil
-import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +19,12 @@ from benchlib.report import machine
 from oms.demo.comparison import compare
 from oms.demo.interrupts import Interrupts
 from oms.demo.place import opened
-from oms.demo.processes import DemoFailure
 from oms.demo.progress import Progress
 from oms.demo.stage import Options
 from oms.demo.views import read_views
-from oms.errors import OperatorError
 from oms.ledger.replay import verify_tables
 from oms.ledger.verify import verify_chain
+from stormlib.ending import conduct
 from stormlib.rounds import rounds
 from stormlib.storm import Happened, Storm
 from stormlib.verdict import Verdict, judge
@@ -71,22 +69,8 @@ def main(
     bound = seconds or kills * SECONDS_A_KILL + orders / rate + SECONDS_BESIDES
     where = directory or Path(tempfile.mkdtemp(prefix="oms-storm-"))
     options = Options(where, orders, chosen)
-    try:
-        with Interrupts() as interrupts:
-            content = _run(options, kills, rate, bound, interrupts)
-    except (DemoFailure, OperatorError) as error:
-        click.echo(f"scripts/crash_storm: {error}", err=True)
-        sys.exit(FAILED)
-    except KeyboardInterrupt:
-        click.echo("scripts/crash_storm: stopped; everything it started has ended", err=True)
-        sys.exit(130)
-    if json_file is not None:
-        json_file.write_text(json.dumps(content, indent=2, default=str) + "\n", encoding="utf-8")
-    if content["ok"] and directory is None:
-        shutil.rmtree(where, ignore_errors=True)
-    elif not content["ok"]:
-        click.echo(f"Configuration, records and logs are kept in {where}.")
-    sys.exit(0 if content["ok"] else FAILED)
+    run = partial(_run, options, kills, rate, bound)
+    conduct("scripts/crash_storm", where, run, json_file, keep=directory is not None)
 
 
 def _run(options: Options, kills: int, rate: float, bound: float, interrupts: Interrupts) -> dict[str, Any]:

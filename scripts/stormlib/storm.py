@@ -22,9 +22,9 @@ from oms.demo.plan import BROKERS, CLIENTS
 from oms.demo.processes import DemoFailure, Processes
 from oms.demo.stage import GATEWAY, START_SECONDS, Stage
 from oms.errors import OperatorError
-from oms.ledger.database import database_errors
 from oms.ledger.embedded import EmbeddedPostgres
 from oms.ledger.records import SessionActivity
+from oms.ledger.remedies import database_errors
 from stormlib.links import Link, close_all
 from stormlib.rounds import Round
 

@@ -194,6 +194,16 @@ def test_a_replace_is_judged_by_what_it_adds_and_counts_at_its_worst_while_it_is
     assert [one.msg_type for one in desk.cancel("C1", "A3")] == ["F"]
 
 
+def test_a_replace_that_adds_nothing_passes_where_no_more_may_be_added() -> None:
+    desk = desk_with(row("restricted", "all", symbol="IBM", first=DAY + timedelta(1)))
+    desk.new("A1")
+    desk.report("A1", "0")
+    desk.tick(1)
+    (refused,) = desk.replace("R1", "A1", 110)
+    assert refused.fields["Text"] == "restricted: all orders are restricted (symbol IBM, limits.csv line 2)"
+    assert [one.msg_type for one in desk.replace("R2", "A1", 90)] == ["G"]
+
+
 def test_an_order_whose_outcome_is_unknown_counts_as_working() -> None:
     desk = desk_with(row("max_open_orders", 1))
     desk.new("A1")
