@@ -152,6 +152,18 @@ class FixPeer:
         """Cut the connection as a network would; an initiator connects again within about a second."""
         self._session.disconnect()
 
+    def lose_from(self, number: int) -> None:
+        """Cut the connection and expect MsgSeqNum(34) `number` again, which is asked for at the next logon.
+
+        A message is here before the engine has counted it: setting the number before that would be undone.
+        """
+        deadline = time.monotonic() + SECONDS
+        while self.engine.numbers(self.name)[1] <= number and time.monotonic() < deadline:
+            time.sleep(0.001)
+        self.disconnect()
+        self.wait_logged_out()
+        self.engine.set_next_target(self.name, number)
+
     def logout(self, reason: str = "") -> None:
         """Log out and stay out until `logon`."""
         self.engine.logout(self.name, reason)

@@ -36,9 +36,7 @@ def pending(make_house: MakeHouse, **more: object) -> tuple[House, FixPeer, FixP
 def ask_again(house: House, number: int) -> None:
     """The broker lost what it had from `number` on: it asks for a resend at its next logon."""
     broker = house.peer("CANCELS")
-    broker.disconnect()
-    broker.wait_logged_out()
-    broker.engine.set_next_target("CANCELS", number)
+    broker.lose_from(number)
     broker.wait_logged_on(logons=2)
 
 
@@ -75,6 +73,7 @@ def test_a_new_order_too_old_to_send_again_is_asked_for_and_the_answer_decides(
     house, client, broker, request = pending(make_house, dialect=NO_WINDOW)
     second = new_child(broker, request)
     ask_again(house, int(second[34]))
+    house.until("SELECT FROM exception_items WHERE kind = 'unknown_outcome'")  # the round at the logon asks too
     query = broker.expect("H")
     assert (query[11], house.items()) == (second[11], [("unknown_outcome", "error", "CANCELS")])
     status, more = ("0", "") if there else ("8", "58=never seen")

@@ -232,9 +232,7 @@ def test_reports_for_a_client_that_is_logged_out_arrive_at_its_next_logon_once_e
 def ask_again(house: House, number: int) -> None:
     """The broker lost what it had from `number` on: it asks for a resend at its next logon."""
     broker = house.peer("BROKER1")
-    until(lambda: broker.engine.numbers("BROKER1")[1] > number, "the broker's engine is done with the message")
-    broker.engine.set_next_target("BROKER1", number)
-    broker.disconnect()
+    broker.lose_from(number)
     broker.wait_logged_on(logons=2)
 
 
