@@ -7,18 +7,17 @@ so that nothing new comes, then what was heard is worked through and committed.
 
 from __future__ import annotations
 
-import gc
 import sys
 import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import structlog
 
-from oms import startup
+from oms import breaker_watch, startup
 from oms.committer import Committer
 from oms.config.load import Config, engine_settings
 from oms.core.book import Book
@@ -31,26 +30,35 @@ from oms.fix.encode import Encoder, incoming_rules
 from oms.fix.endpoint import Endpoint
 from oms.fix.engine import Engine
 from oms.fix.lines import LineWatch
+from oms.fix.logon import logon_of
 from oms.flow import Flow
 from oms.inbox import Inbox
+from oms.interpreter import quiet_collector, tune
 from oms.ledger.database import owner_url, revive_database
 from oms.ledger.keeper import Keeper
 from oms.ledger.load import Reader
 from oms.ledger.remedies import database_errors
 from oms.ledger.starts import ledger_facts
-from oms.ledger.traded import traded
+from oms.ledger.traded import restore
 from oms.ledger.writer import Writer
 from oms.ops.barrier import Barrier
 from oms.ops.commands import Commands
-from oms.ops.control import ControlServer, socket_path
+from oms.ops.control import Calls, ControlServer, socket_path
 from oms.ops.health import Health, looking
+from oms.ops.limit_changes import LimitChanges
 from oms.ops.metrics import Metrics
+from oms.ops.remote import RemoteServer
+from oms.ops.session_watch import SessionWatch
 from oms.ops.tally import OPEN_ITEMS_LIMIT
-from oms.outbox import Outbox, Sender
+from oms.ops.trading import Trading
+from oms.outbox import Outbox
+from oms.price_watch import PriceWatch
+from oms.senders import make_senders, outbound_of, too_fast_watches
 from oms.standby import Claim
 from oms.standby import claim as take_claim
 from oms.startup_report import StartReport
 from oms.terms import core_terms_of, graces_of
+from oms.throttle_out import LogOuts
 
 log = structlog.get_logger("oms")
 
@@ -80,7 +88,8 @@ class Gateway:
         self._failure: BaseException | None = None
         self._exit = ExitStack()
         self._report = StartReport(config.gateway.state_dir)
-        self._trading = config.gateway.trading == "on"
+        self.trading = Trading(config)
+        self._limits = LimitChanges(config)
         self._turned = time.monotonic()  # when the core thread did so last
         self._midnight = config.gateway.trading_day_rollover
         self._rollover = timedelta(
@@ -92,6 +101,7 @@ class Gateway:
     def run(self, ready: Any = None) -> None:
         """Start, work until stopped, stop. Raises OmsError where it could not start or had to halt."""
         with self._report, self._exit:
+            quiet_collector(self._exit.callback)
             if not self._open_ledger():
                 return
             self._make()
@@ -179,30 +189,74 @@ class Gateway:
                 self._report,
             )
             self._report.found("ledger", ledger_facts(self._reader))
+            self.trading.recover(self._reader, self._book, self._report)
+            config = self._config = self._limits.recover(self._reader, self._report)
         self._report.step("totals")
         reached("recovered")
-        self._barrier = Barrier(self._trading, self._book, config.gateway.state_dir / "kills.json")
+        judge = self._make_core(today)
+        self._make_operators()
+        self._make_sessions()
+        self._make_flow()
+        self._commands.limits(self._limits, judge, self._flow, self._committer, self._rollover)
+        self._make_watches()
+
+    def _make_core(self, today: date) -> LiveJudge:
+        """What decides, with totals, prices and breakers as they were."""
+        config = self._config
+        self._barrier = Barrier(False, self._book, config.gateway.state_dir / "kills.json")
+        self.trading.guard(self._barrier)
         terms = core_terms_of(config)
-        judge = LiveJudge(
-            terms, self._book.is_up, lambda: self._barrier.kills, lambda *key: self._committer.recall(*key)
-        )
+        kills, trading = (lambda: self._barrier.kills), (lambda: self._barrier.switched_on)
+        with database_errors(self._url):
+            self._prices = PriceWatch(config, terms.instruments, self._reader)
+        judge = LiveJudge(terms, self._book.is_up, kills, lambda *key: self._committer.recall(*key), trading)
+        self._prices.guard(judge)
         if judge.exposure is not None:
             with database_errors(self._url):
                 judge.exposure.load_live(self._book.orders.values())
-                judge.exposure.load_traded(traded(self._reader, today, terms.instruments), today)
+                restore(self._reader, judge.exposure, today, terms.instruments, self._rollover)
+        with database_errors(self._url):
+            self._breakers = breaker_watch.restored(
+                config, terms.instruments, self._reader, self._book.orders.values(), today, datetime.now(UTC)
+            )
+        judge.breakers = self._breakers if self._breakers.breakers.groups else None
+        judge.drained = lambda: self._commands.sessions.drained
         self._core = Core(self._book, judge, dict(terms.brokers), graces_of(config))
+        return judge
+
+    def _make_operators(self) -> None:
+        """What comes in, and who may say what."""
+        config = self._config
         brokers = [spec.name for spec in config.role("broker")]
-        self._inbox = Inbox([*config.sessions, UNKNOWN_SESSION], config.inbox.per_session, brokers)
+        self._log_outs = LogOuts(lambda heard: self._inbox.tell(heard), lambda: self._commands.sessions)
+        throttles = self._log_outs.throttles(config.sessions)
+        self._inbox = Inbox([*config.sessions, UNKNOWN_SESSION], config.inbox.per_session, brokers, throttles)
         self._metrics = Metrics(config, self._inbox)
-        self._commands = Commands(self._inbox, self._url, self._barrier, self._book, config, lambda: self._engines)
+        self._commands = Commands(
+            self._inbox, self._url, self._barrier, self._book, config, lambda: self._engines, self.trading
+        )
+        self._commands.breakers(self._breakers)
+        self._commands.prices(self._prices)
+        self._metrics.of_prices = self._prices.samples
+        self._metrics.breakers = self._breakers.breakers
         self._commands.two_people.recover()
         place = socket_path(config.gateway.state_dir)
-        self._control = ControlServer(place, self._commands, self._commands.people)
-        self._make_sessions()
-        self._make_flow()
+        self._access, people = self._commands.access(), self._commands.people
+        self._control = ControlServer(place, self._access, people, self._access.refused)
+        self._remote = RemoteServer(config.control, Calls(self._access, people, self._access.refused))
+
+    def _make_watches(self) -> None:
+        """What is shown of all this."""
+        config = self._config
         self._metrics.turned, self._metrics.kept_out = lambda: self._turned, self._commands.sessions.kept_out
-        look = looking(self._inbox, self._metrics, self._barrier)
-        health = Health(config, lambda: self._engines, self._commands.sessions.kept_out, look)
+        self._commands.sessions.outbound = outbound_of(self._senders)
+        self._metrics.trading_off = lambda: self.trading.off
+        look = looking(self._inbox, self._metrics, self._barrier, self.trading)
+        sessions = self._commands.sessions
+        self._session_watch = SessionWatch(config, lambda: self._engines, sessions.drained, self._stop.is_set)
+        self._metrics.of_sessions = self._session_watch.samples
+        also = lambda: [*self._session_watch.findings(), *self._limits.finding()]  # noqa: E731
+        health = Health(config, lambda: self._engines, sessions.kept_out, look, also=also)
         self._commands.also("health", health.tell)
 
     def _make_sessions(self) -> None:
@@ -211,20 +265,15 @@ class Gateway:
         config = self._config
         windows = {spec.name: timedelta(seconds=spec.dialect.resend_window_seconds) for spec in config.role("broker")}
         engines: dict[str, Engine] = {}
-        self._senders = {
-            name: Sender(
-                name,
-                spec.role,
-                lambda session, texts, role=spec.side: engines[role].send(session, texts),  # type: ignore[misc]
-                self._inbox,
-                self._url,
-                self._recovered.out_positions[name][0],
-                windows.get(name, timedelta()),
-                self._barrier.why_not,
-                self._lease.held,
-            )
-            for name, spec in config.sessions.items()
-        }
+        self._senders = make_senders(
+            config,
+            lambda spec: lambda session, texts: engines[spec.side].send(session, texts),
+            self._inbox,
+            self._url,
+            self._recovered,
+            self._barrier.why_not,
+            self._lease.held,
+        )
         endpoint = Endpoint(self._inbox, self._book, self._senders, windows, self._why_not_again)
         startup.carry_stores_over(config, self._stop.wait)
         for role, direction in (("broker", "initiator"), ("client", "acceptor")):
@@ -237,6 +286,7 @@ class Gateway:
                     tls=config.tls(role),  # type: ignore[arg-type]
                     store_failed=self._store_failed,
                     may_send=self._lease.held,
+                    **logon_of(role, specs, config.directory),
                 )
         self._engines = engines
 
@@ -254,8 +304,9 @@ class Gateway:
             self._reader,
             self._outbox,
             self._fail,
-            self._metrics.committed,
+            self._prices.after(self._commands.breaks.after(self._metrics.committed)),
             lambda: revive_database(config),
+            self._book.is_shared,
         )
         self._book.ledger = self._committer  # which waits for a ledger that is gone
         self._flow = Flow(
@@ -271,9 +322,13 @@ class Gateway:
             rollover=self._rollover,
             poison=self._recovered.poison,
             rules={name: rules for name, spec in config.sessions.items() if (rules := incoming_rules(spec))},
+            too_fast=too_fast_watches(self._senders),
         )
+        if self._breakers.breakers.groups:
+            watch = breaker_watch.BreakerWatch(self._breakers, self._metrics.slowest_seconds)
+            self._flow.looks.commands = watch.look
 
-    def _today(self) -> Any:
+    def _today(self) -> date:
         return self._config.gateway.trade_date(datetime.now(UTC))
 
     def _start(self) -> None:
@@ -284,17 +339,21 @@ class Gateway:
             if role in self._engines:
                 self._open_sessions(role)
         self._watch_lines()
-        self._control.start()
-        self._exit.callback(self._control.stop)
-        keeper = Keeper(owner_url(self._config, self._url))
+        self._prices.make(self._inbox)
+        for door in (self._log_outs, self._control, self._remote, self._prices):
+            door.start()
+            self._exit.callback(door.stop)
+        keeper = Keeper(owner_url(self._config, self._url), rollover=self._rollover)
         keeper.start()
         self._exit.callback(keeper.stop)
         reached("opened")
         self._report.step("tune")
-        self._tune_interpreter()
+        tune()
         self._flow.record(self._report.open_row(self._book.take_seq(), self._today()))
         self._committer.wait_until_committed()
-        log.info("open", trading=self._config.gateway.trading, sessions=sorted(self._config.sessions))
+        if off := self.trading.off:
+            log.warning("trading is off: orders are refused", why=off.text, remedy=self.trading.remedy)
+        log.info("open", trading="off" if off else "on", sessions=sorted(self._config.sessions))
 
     def _start_metrics(self) -> None:
         """Before anything is written: the endpoint's port may be taken."""
@@ -333,6 +392,7 @@ class Gateway:
         reached("begun")
         self._report.step("kills")
         self._commands.recover()
+        self.trading.tell_journal(self._inbox)
         self._report.found("kills", [kill.kill_id for kill in self._barrier.kills])
         self._report.found("sessions_disabled", self._commands.keep_out())
         self._outbox.start()
@@ -357,25 +417,15 @@ class Gateway:
 
     def _watch_lines(self) -> None:
         clients, brokers = ({spec.port for spec in self._config.role(role)} for role in ("client", "broker"))
-        watch = LineWatch(clients, brokers, self._config.gateway.stalled_line_seconds)
-        watch.start()
-        self._exit.callback(watch.stop)
-
-    @staticmethod
-    def _tune_interpreter() -> None:
-        """What lives now lives for long: the collector need not look at it again, nor at every few messages.
-
-        The gateway's objects go by reference counting. A thread that waits for the interpreter, such as the
-        committer back from the database, gets it within a third of a millisecond rather than five.
-        """
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(50_000, 50, 50)
-        sys.setswitchinterval(0.0003)
+        lines = LineWatch(clients, brokers, self._config.gateway.stalled_line_seconds)
+        for watch in (lines, self._session_watch.listening):
+            watch.start()
+            self._exit.callback(watch.stop)
 
     # -- stop ----------------------------------------------------------------------------------------------
 
     def _shut_down(self, clean: bool) -> None:
+        self._access.stop()
         self._inbox.close()
         for role in ("client", "broker"):
             engine = self._engines.get(role)

@@ -8,7 +8,7 @@ part of the reliability tests' contract:
 - COMMITTER_STEPS are around a commit: `taken` before the statement leaves for Postgres, `delivered` when the
   outbox has the messages, `settled` when a commit whose outcome was not known has been looked up;
 - OUTBOX_STEPS are the rarer ways of the outbox: `caught_up` when what the ledger has for a session was read,
-  `refused` when it is noted that a message never leaves and the core does not know yet;
+  `refused` when it is decided that messages never leave and nobody was told yet;
 - START_STEPS are those of a start, in order: `connected` when this gateway has the ledger, `recovered` when
   memory is back, `aligned` when each session expects what follows the last commit, `begun` when the first batch is
   on its way, `opened` when brokers and clients may log on.

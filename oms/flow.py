@@ -13,8 +13,8 @@ the outbox tells is written with the next batch, or by itself after a short whil
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping
+from collections import Counter, deque
+from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Protocol
 
@@ -37,11 +37,11 @@ from oms.ledger.batch import Batch, Position, Send
 from oms.ledger.chain import JournalRow
 from oms.ledger.texts import batch_texts
 from oms.outbox import Message
-from oms.own_events import Looks, own_event
+from oms.own_events import Looks, noted_throttle, own_event
+from oms.settled import Settled
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FINISHED_KEPT = 1000  # at least; more than the batches under way can hold, so only committed orders leave memory
-_SENDS_WAIT = timedelta(milliseconds=100)
 
 
 def _compact(detail: dict[str, Any]) -> str:
@@ -95,6 +95,7 @@ class Flow:
         rollover: timedelta,
         poison: frozenset[tuple[str, int, int]] = frozenset(),
         rules: Mapping[str, Rules] | None = None,
+        too_fast: Mapping[str, Callable[[str], str]] | None = None,
     ) -> None:
         self._inbox = inbox
         self._core = core
@@ -108,33 +109,34 @@ class Flow:
         self._rollover = rollover
         self._poison = poison
         self._rules = rules or {}  # of what comes in, by session; most have none
+        self._too_fast = too_fast or {}  # by broker, who listens to its complaints that it gets too many messages
         self.in_hand: tuple[str, int, int] | None = None  # what a failure of our code would be blamed on
-        self._sends: list[Send] = []
-        self._sends_since: datetime | None = None
-        self._out_positions: dict[str, tuple[int, int]] = {}
+        self._settled = Settled()
         self._dirty: set[str] = set()
-        self._looks = Looks(core, inbox)
+        self.looks = Looks(core, inbox)
+        self.between: deque[Callable[[], None]] = deque()  # from any thread: to be done by this one, between batches
 
     def set_out_position(self, session: str, seq: int, number: int) -> None:
         """How far the outbox had settled a session before this start."""
-        self._out_positions[session] = (seq, number)
+        self._settled.begin(session, seq, number)
 
     def run_once(self, seconds: float) -> int:
         """Steps 1 to 4 for what is there; returns how many entries were taken."""
         if not self._ledger.wait_for_room(max(seconds, 1.0)):
             return 0
-        heard = self._inbox.take(self._batch_size(), 0.05 if self._sends else seconds)
+        heard = self._inbox.take(self._batch_size(), 0.05 if self._settled.sends else seconds)
         if heard:
             reached("received")
         self.process(heard)
         self._core.book.evict(max(_FINISHED_KEPT, 5 * self._max_batch))
-        self._looks.look()
+        self.looks.look()
+        while self.between:
+            self.between.popleft()()
         return len(heard)
 
     def _batch_size(self) -> int:
-        """What a batch may hold: an entry waits for up to two batches before its own, whoever filled them."""
-        clients = [one for one in self._core.book.sessions.values() if one.logged_on and one.role == "client"]
-        return self._max_batch if len(clients) < 2 else self._shared_batch
+        """What a batch may hold: an entry waits for the batches before its own, whoever filled them."""
+        return self._shared_batch if self._core.book.is_shared() else self._max_batch
 
     def begin(self, first: JournalRow, settled: list[Send], never_left: list[Heard]) -> dict[str, int]:
         """The first batch of a run: the configuration, and what recovery found of messages sent or not.
@@ -164,7 +166,7 @@ class Flow:
 
     def flush(self) -> None:
         """Write what the outbox told last, without waiting for more."""
-        self._sends_since = _EPOCH
+        self._settled.hurry()
         self.process([])
 
     def process(self, heard: list[Heard]) -> None:
@@ -175,8 +177,8 @@ class Flow:
         messages: list[Message] = []
         for entry in heard:
             self._one(entry, batch, fx, messages)
-        if self._sends and (batch.journal or self._sends_due()):
-            batch.sends, self._sends, self._sends_since = self._sends, [], None
+        if self._settled.sends and (batch.journal or self._settled.due):
+            batch.sends = self._settled.take()
         if not batch.journal and not batch.sends:
             return
         reached("decided")
@@ -187,14 +189,12 @@ class Flow:
         self._next_batch += 1
         self._ledger.put(batch, messages)
 
-    def _sends_due(self) -> bool:
-        return self._sends_since is not None and datetime.now(UTC) - self._sends_since >= _SENDS_WAIT
-
     # -- one entry ----------------------------------------------------------------------------------------
 
     def _one(self, heard: Heard, batch: Batch, fx: Effects, messages: list[Message]) -> None:
-        if heard.kind == box.SENT:
-            self._sent(heard)
+        if heard.kind == box.SENT or heard.kind == box.SENT_PACED:
+            self._settled.told(heard)
+            self._dirty.add(heard.session)
             return
         at = moment(heard.at_us)
         trade_date = self.trade_date(at)
@@ -208,7 +208,7 @@ class Flow:
         if heard.kind == box.FAILED:  # answered, so it must not be taken when it comes again after a restart
             self._note_number(heard.session, number)
         elif isinstance(body, m.SessionUp):  # perhaps after a reset
-            self._renumbered(heard.session, body.next_sender)
+            self._settled.renumbered(heard.session, body.next_sender)
         event = m.Event(heard.session, number, at, trade_date, body)
         raw = heard.raw.encode("utf-8", "surrogateescape")
         self._decide(event, kind, type(body).__name__, number or None, None, raw, detail, batch, fx, messages)
@@ -224,26 +224,12 @@ class Flow:
         self._decide(event, "operator", body.verb, None, None, b"", detail, batch, fx, messages)
         given = dict(body.args)
         if body.verb == operators.SET_SEQ and "next_out" in given:
-            self._renumbered(given["session"], int(given["next_out"]))
+            self._settled.renumbered(given["session"], int(given["next_out"]))
         batch.answers.append((asker, fx.answer or {}))
-
-    def _renumbered(self, session: str, next_out: int) -> None:
-        """No number from `next_out` on is settled: it is used again, and a start must look for what left then."""
-        seq, number = self._out_positions.get(session, (0, 0))
-        self._out_positions[session] = (seq, min(number, next_out - 1))
 
     def trade_date(self, at: datetime) -> date:
         """The gateway's trading day at a time: the UTC date on which it began, at the configured rollover."""
         return (at - self._rollover).date()
-
-    def _sent(self, heard: Heard) -> None:
-        for send in heard.matter:
-            assert isinstance(send, Send)
-            self._sends.append(send)
-            self._out_positions[send.session] = (send.seq, send.msg_seq_num or 0)
-        if self._sends_since is None:
-            self._sends_since = datetime.now(UTC)
-        self._dirty.add(heard.session)
 
     def _note_number(self, session: str, number: int) -> None:
         """A message of a session is dealt with: it is not asked for again."""
@@ -281,12 +267,16 @@ class Flow:
         detail: dict[str, Any] = {}
         if rules is not None:
             body = noted(body, refusal, heard.raw, text, detail)
+        if heard.matter:  # of a client that has a rate, and went on beyond it
+            body = noted_throttle(body, heard, detail)
         if isinstance(body, m.MessageReject) and not body.cl_ord_id and body.ref_seq_num:
             kind, cl_ord_id = self._ledger.sent_cl_ord_id(heard.session, body.ref_seq_num)
             body = body._replace(cl_ord_id=cl_ord_id, ref_msg_type=body.ref_msg_type or kind)
             detail["about"] = [body.ref_msg_type, cl_ord_id]
         elif isinstance(body, m.Unreadable):
             detail["unreadable"] = list(body)
+        if (watch := self._too_fast.get(heard.session)) is not None and (slower := watch(text)):
+            detail["too_fast"] = slower
         event = m.Event(heard.session, number, at, trade_date, body)
         self._note_number(heard.session, number)
         raw = heard.raw.encode("utf-8", "surrogateescape")
@@ -356,7 +346,7 @@ class Flow:
                 _compact({"dropped": list(dropped)}) if dropped else None,
             )
         )
-        messages.append(Message(out.seq, out.session, out.msg_type, text, event.received_at))
+        messages.append(Message(out.seq, out.session, out.msg_type, text, event.received_at, out.order_id))
 
     # -- rows ---------------------------------------------------------------------------------------------
 
@@ -375,9 +365,10 @@ class Flow:
         batch.requests = [rows.request_row(request) for request in fx.requests.values()]
         batch.items = list(fx.items.values())
         batch.witnesses = fx.witnesses
+        batch.prices = list(fx.prices.values())
         for name in sorted(self._dirty | fx.sessions):
             state: SessionState = self._core.book.sessions[name]
-            out_seq, out_number = self._out_positions.get(name, (0, 0))
+            out_seq, out_number = self._settled.position(name)
             changed_at = state.changed_at if isinstance(state.changed_at, datetime) else datetime.now(UTC)
             batch.positions.append(
                 Position(

@@ -5,6 +5,7 @@ engine thread (its TCP window closes); no other session notices (I10). What the 
 unbounded but small: at most a few entries per message sent. Then, in every batch: cancels that are the next of their
 session; what brokers report, up to three quarters, so that what is under way is finished before more is begun; and
 all the rest in turn, so a flood from one client leaves the others their share.
+A session may have a rate (oms/throttle.py): then what it sends waits there, or is marked as refused, before its turn.
 Invariant: within a session nothing overtakes, cancels included: the ledger keeps one number per session, up to which
 everything is dealt with, and a message that was passed over would not be asked for again after a crash.
 
@@ -16,13 +17,19 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:  # it is made of what is here
+    from oms.throttle import Throttle
 
 IN, UP, DOWN, REFUSED, FAILED = "in", "up", "down", "refused", "failed"
+SENT_PACED = "sent_paced"  # as SENT, of a session that does not send in the order of the journal
 SENT, NOT_SENT, RESEND_DECLINED, IN_DOUBT = "sent", "not_sent", "resend_declined", "in_doubt"
 OVERDUE, COMMAND, RECONCILE, UNMATCHED = "overdue", "command", "reconcile", "unmatched"
 GONE = "gone"  # a client that does not come back
+PRICES, PRICE_SOURCE = "prices", "price_source"
+OVER_RATE = "over_rate"  # a client that is logged out for the rate at which it sends
 
 
 class Heard(NamedTuple):
@@ -45,18 +52,28 @@ _TYPE_WITHIN = 40  # characters: BeginString(8), BodyLength(9), MsgType(35)
 _REPORTS_SHARE = 0.75  # of a batch: up to three reports for an order, before brokers fall behind clients
 
 
-def _is_cancel(heard: Heard) -> bool:
+def is_cancel(heard: Heard) -> bool:
     """Whether it is an OrderCancelRequest(F) or OrderMassCancelRequest(q)."""
     return heard.kind == IN and any(heard.raw.find(text, 0, _TYPE_WITHIN) >= 0 for text in _CANCELS)
 
 
 class Inbox:
-    """Queues by session, taken in turn. `brokers`: the sessions whose entries finish what is under way."""
+    """Queues by session, taken in turn. `brokers`: the sessions whose entries finish what is under way.
 
-    def __init__(self, sessions: list[str], per_session: int, brokers: Iterable[str] = ()) -> None:
+    `throttles`: of the sessions that have a rate; what they send goes through theirs before it is in its queue.
+    """
+
+    def __init__(
+        self,
+        sessions: list[str],
+        per_session: int,
+        brokers: Iterable[str] = (),
+        throttles: Mapping[str, Throttle] | None = None,
+    ) -> None:
         self._limit = per_session
         self._brokers = frozenset(brokers)
         self._queues: dict[str, deque[Heard]] = {name: deque() for name in sessions}
+        self._throttles = dict(throttles or {})
         self._order = list(sessions)
         self._own: deque[Heard] = deque()
         self._ready = threading.Event()
@@ -68,6 +85,9 @@ class Inbox:
     def put(self, heard: Heard) -> None:
         """Queue what a session sent; blocks while that session's queue is full."""
         queue = self._queues[heard.session]
+        if self._throttles and heard.session in self._throttles:
+            self._put_throttled(heard, queue)
+            return
         if len(queue) >= self._limit:
             with self._room:
                 self._waiting += 1
@@ -77,9 +97,24 @@ class Inbox:
         if not self._ready.is_set():
             self._ready.set()
 
-    def tell(self, heard: Heard) -> None:
-        """Queue what the gateway has to tell itself; never blocks."""
-        self._own.append(heard)
+    def _put_throttled(self, heard: Heard, queue: deque[Heard]) -> None:
+        """As `put`, of a session that has a rate."""
+        throttle = self._throttles[heard.session]
+        throttle.expect(heard)
+        waiting = throttle.waiting
+        if len(queue) + len(waiting) >= self._limit:
+            self._ready.set()  # what is expected now may let go of what waits
+            with self._room:
+                self._waiting += 1
+                self._room.wait_for(lambda: len(queue) + len(waiting) < self._limit or self._closed)
+                self._waiting -= 1
+        waiting.append(heard)
+        if not self._ready.is_set():
+            self._ready.set()
+
+    def tell(self, *heard: Heard) -> None:
+        """Queue what the gateway has to tell itself; never blocks. Entries told at once are in one batch."""
+        self._own.extend(heard)
         if not self._ready.is_set():
             self._ready.set()
 
@@ -88,7 +123,12 @@ class Inbox:
 
         A logon that sets the numbers back must not overtake messages with the numbers of before.
         """
-        self._queues[heard.session].append(heard)
+        throttle = self._throttles.get(heard.session)
+        if throttle is None:
+            self._queues[heard.session].append(heard)
+        else:
+            throttle.expect(heard)
+            throttle.waiting.append(heard)
         if not self._ready.is_set():
             self._ready.set()
 
@@ -105,9 +145,10 @@ class Inbox:
 
     def take(self, at_most: int, seconds: float) -> list[Heard]:
         """Up to `at_most` entries, fairly from all sessions; waits up to `seconds` for the first."""
-        if not self._ready.wait(seconds):
+        if not self._ready.wait(self._pause(seconds)) and not self._throttles:
             return []
         self._ready.clear()
+        self._release()
         taken: list[Heard] = []
         own = self._own
         while own:
@@ -130,13 +171,27 @@ class Inbox:
                 self._room.notify_all()
         return taken
 
+    def _pause(self, seconds: float) -> float:
+        """How long to wait for the first entry: no longer than until the next one that waits for its turn."""
+        if not self._throttles:
+            return seconds
+        now = now_us()
+        due = [found for one in self._throttles.values() if (found := one.wait_seconds(now)) is not None]
+        return min(seconds, *due) if due else seconds
+
+    def _release(self) -> None:
+        """What has a rate moves on as far as it may."""
+        for name, throttle in self._throttles.items():
+            if throttle.waiting:
+                throttle.release(self._queues[name], now_us(), closed=self._closed)
+
     def _take_cancels(self, names: list[str], room: int, taken: list[Heard]) -> int:
         """Cancels at the head of a queue, of each session no more than its share; returns how many."""
         before = len(taken)
         for name in names:
             queue = self._queues[name]
             for _ in range(room // len(names)):
-                if not queue or not _is_cancel(queue[0]):
+                if not queue or not is_cancel(queue[0]):
                     break
                 taken.append(queue.popleft())
         return len(taken) - before
@@ -157,4 +212,7 @@ class Inbox:
 
     def statistics(self) -> dict[str, int]:
         """Entries waiting, by session; '' is of senders that are no session, `own` the gateway's own."""
-        return {**{name: len(queue) for name, queue in self._queues.items()}, "own": len(self._own)}
+        found = {name: len(queue) for name, queue in self._queues.items()}
+        for name, throttle in self._throttles.items():
+            found[name] += len(throttle.waiting)
+        return {**found, "own": len(self._own)}

@@ -27,7 +27,7 @@ from oms.errors import OperatorError
 from oms.fix.store import envelope, has_store, set_aside, write_store
 from oms.inbox import Heard, now_us
 from oms.ledger.batch import Send
-from oms.ledger.load import Reader
+from oms.ledger.load import UNSETTLED, Reader
 from oms.outbox import cl_ord_id_of
 
 RUNS = "runs.json"  # beside the stores: of which runs of the gateway they are
@@ -201,13 +201,16 @@ def _used(reader: Reader, spec: SessionSpec, now: datetime) -> Used:
         last, at, seq = int(logon["detail"]["matter"][0]) - 1, logon["received_at"], logon["seq"]
     messages: list[tuple[int, bytes]] = []
     above = None
-    for row in reader.rows(
+    found = reader.rows(
         "SELECT journal.seq, journal.raw, sends.msg_seq_num, sends.sent_at FROM journal JOIN sends USING (seq)"
         " WHERE journal.session = %s AND journal.kind = 'out' AND sends.outcome IN ('sent', 'stored')"
         " ORDER BY journal.seq DESC LIMIT %s",
         spec.name,
         MESSAGES,
-    ):
+    )
+    if spec.paced:  # it does not get them in the order of the journal
+        found.sort(key=lambda row: (row["sent_at"], row["msg_seq_num"]), reverse=True)
+    for row in found:
         number, sent_at = row["msg_seq_num"], row["sent_at"]
         began_anew = logon is not None and sent_at < logon["received_at"] and number > last
         if began_anew or (above is not None and number >= above):
@@ -231,7 +234,7 @@ def in_doubt(reader: Reader, spec: SessionSpec, cursor: int) -> tuple[list[Send]
     now = datetime.now(UTC)
     while rows := reader.rows(
         "SELECT seq, msg_type, order_id, raw FROM journal WHERE session = %s AND kind = 'out' AND seq > %s"
-        " ORDER BY seq LIMIT %s",
+        f" AND {UNSETTLED} ORDER BY seq LIMIT %s",
         spec.name,
         cursor,
         _PAGE,

@@ -32,8 +32,8 @@ from oms.ledger.writer import CONNECTION_LOST
 
 log = structlog.get_logger("oms.outbox")
 
-_CHUNK = 500
-_QUEUE_LIMIT = 5000
+CHUNK = 500
+QUEUE_LIMIT = 5000
 _IN_FLIGHT_SECONDS = 0.2
 _LEDGER_PAUSE = 0.5  # seconds until a ledger that is gone is asked again
 _LOOK_SECONDS = 0.25  # how often who waits for a broker's logon or for the lease looks again
@@ -50,12 +50,19 @@ class Message(NamedTuple):
     msg_type: str
     text: str
     decided_at: datetime
+    order_id: str = ""  # OrderID(37), ours, of the order it is about
+
+
+def field_of(text: str, tag: str) -> str:
+    """The first value of a field of a message of ours, '' where it has none."""
+    start = text.find(f"\x01{tag}=")
+    begin = start + len(tag) + 2
+    return text[begin : text.find("\x01", begin)] if start >= 0 else ""
 
 
 def cl_ord_id_of(text: str) -> str:
     """ClOrdID(11) of a message of ours, '' where it has none."""
-    start = text.find("\x0111=")
-    return text[start + 4 : text.find("\x01", start + 4)] if start >= 0 else ""
+    return field_of(text, "11")
 
 
 class Sender:
@@ -83,7 +90,7 @@ class Sender:
         self._why_not = why_not
         self._holds = holds  # whether the lease on the ledger is ours at this instant
         self._queue: deque[Message] = deque()
-        self._recent: deque[tuple[int, Message]] = deque(maxlen=_QUEUE_LIMIT)
+        self._recent: deque[tuple[int, Message]] = deque(maxlen=QUEUE_LIMIT)
         self._in_flight = threading.Lock()
         self._lock = threading.Lock()
         self._wake = threading.Event()
@@ -99,7 +106,7 @@ class Sender:
     def add(self, messages: list[Message]) -> None:
         """Queue committed messages; past the limit the ledger is the queue."""
         with self._lock:
-            if len(self._queue) + len(messages) > _QUEUE_LIMIT:
+            if len(self._queue) + len(messages) > QUEUE_LIMIT:
                 self._queue.clear()
                 self._behind = True
             self._queue += messages
@@ -133,15 +140,19 @@ class Sender:
 
     def _run(self) -> None:
         while not self._ended.is_set():
-            # a broker awaited after a start is looked at again until its window is over
-            awaited = self.role == "broker" and self._behind and not self._up
-            self._wake.wait(_LOOK_SECONDS if awaited or not self._holds() else None)
+            self._wake.wait(self._patience())
             self._wake.clear()
             if not self._holds():
                 self._behind = True
             elif not self._ended.is_set():
                 self._work()
         self._close_reader()
+
+    def _patience(self) -> float | None:
+        """Seconds until there may be something to do although nobody says so; None: never."""
+        # a broker awaited after a start is looked at again until its window is over
+        awaited = self.role == "broker" and self._behind and not self._up
+        return _LOOK_SECONDS if awaited or not self._holds() else None
 
     def _in_grace(self) -> bool:
         """After a start, requests of before wait for their broker's logon, but no longer than its window."""
@@ -190,7 +201,7 @@ class Sender:
             if not refused and (self.role == "client" or self._ended.is_set() or not self._holds()):
                 self._behind = True
                 return False
-            self._refuse(messages[0], refused or f"{self.session} is logged out", notes)
+            self._refuse([(messages[0], refused or self._logged_out)], notes)
             messages = messages[1:]
         return True
 
@@ -214,31 +225,53 @@ class Sender:
         reached("after_send")
         return numbers, ""
 
-    def _refuse(self, message: Message, reason: str, notes: list[Send]) -> None:
-        """Settle a message that will never leave, and tell the core.
+    @property
+    def _logged_out(self) -> str:
+        return f"{self.session} is logged out"
 
-        The note goes first: were the core's answer committed without it, a start in between would send.
+    @property
+    def _older(self) -> str:
+        return f"older than {self.session}'s resend window of {self._window.total_seconds():.0f} s"
+
+    def _refuse(self, refusals: list[tuple[Message, str]], notes: list[Send]) -> None:
+        """Settle messages that will never leave, with why, and tell the core.
+
+        Notes and news are told at once, so that they are committed together: were the core's answer committed without
+        the note, a start in between would send; were the note without the news, nobody would ever hear of it.
         """
-        self.cursor = message.seq
-        notes.append(Send(message.seq, self.session, "refused", None, datetime.now(UTC), reason))
-        self._note(notes)
+        now = datetime.now(UTC)
+        told: list[Heard] = []
+        for message, reason in refusals:
+            self._passed(message)
+            notes.append(Send(message.seq, self.session, "refused", None, now, reason))
+            matter = (message.seq, message.msg_type, cl_ord_id_of(message.text), reason)
+            told.append(Heard(box.NOT_SENT, self.session, "", matter, now_us()))
         reached("refused")
-        matter = (message.seq, message.msg_type, cl_ord_id_of(message.text), reason)
-        self._inbox.tell(Heard(box.NOT_SENT, self.session, "", matter, now_us()))
+        self._inbox.tell(self._noted(notes), *told)
+        notes.clear()
+        reached("noted")
+
+    def _passed(self, message: Message) -> None:
+        """A message is settled."""
+        self.cursor = message.seq
+
+    def _noted(self, notes: list[Send]) -> Heard:
+        """What became of messages, for the ledger."""
+        return Heard(box.SENT, self.session, "", tuple(notes), now_us())
 
     def _note(self, notes: list[Send]) -> None:
         if notes:
-            self._inbox.tell(Heard(box.SENT, self.session, "", tuple(notes), now_us()))
+            self._inbox.tell(self._noted(notes))
             notes.clear()
             reached("noted")
 
-    def _ledger_rows(self) -> Rows:
-        """What the ledger has beyond the cursor; waits for a ledger that is gone."""
+    def _ledger_rows(self, after: int) -> Rows:
+        """What the ledger has beyond a row and not settled; waits for a ledger that is gone."""
         while not self._ended.is_set():
             try:
                 if self._reader is None:
                     self._reader = Reader(self._ledger_url)
-                return self._reader.outgoing(self.session, self.cursor, _CHUNK)
+                return self._reader.outgoing(self.session, after, CHUNK)
             except CONNECTION_LOST as error:
                 log.warning("waiting for the ledger", session=self.session, error=str(error).strip())
                 self._ended.wait(_LEDGER_PAUSE)
@@ -257,28 +290,27 @@ class Sender:
         """
         while not self._ended.is_set():
             self._behind = False
-            rows = self._ledger_rows()
+            rows = self._ledger_rows(self.cursor)
             reached("caught_up")
             notes: list[Send] = []
             messages = [self._message(row) for row in rows]
             together = _TOGETHER[self.role]
             for some in (messages[start : start + together] for start in range(0, len(messages), together)):
                 if self._too_old(some[0]):
-                    window = f"{self._window.total_seconds():.0f} s"
-                    self._refuse(some[0], f"older than {self.session}'s resend window of {window}", notes)
+                    self._refuse([(some[0], self._older)], notes)
                 elif not self._settle(some, notes):
                     self._note(notes)
                     self._close_reader()
                     return False
             self._note(notes)
-            if len(rows) < _CHUNK and not self._behind:
+            if len(rows) < CHUNK and not self._behind:
                 break
         self._close_reader()
         return True
 
     def _message(self, row: dict[str, Any]) -> Message:
         text = bytes(row["raw"]).decode("utf-8", "surrogateescape")
-        return Message(row["seq"], self.session, row["msg_type"], text, row["received_at"])
+        return Message(row["seq"], self.session, row["msg_type"], text, row["received_at"], row["order_id"] or "")
 
     def _too_old(self, message: Message) -> bool:
         age = datetime.now(UTC) - message.decided_at

@@ -6,6 +6,7 @@ replays. `Looks` is owned by the core thread; its memory begins anew with a star
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import Future
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -16,6 +17,7 @@ from oms.core import messages as m
 from oms.core.ageing import Ageing
 from oms.core.core import Core
 from oms.core.rounds import Rounds
+from oms.core.throttled import throttled
 from oms.fix.decode import clean
 from oms.fix.engine import msg_seq_num, msg_type
 from oms.inbox import Heard, Inbox, now_us
@@ -26,6 +28,9 @@ _FOUND: dict[str, Any] = {  # what is found by looking at the book
     box.UNMATCHED: m.Unmatched,
     box.RECONCILE: m.Reconcile,
     box.GONE: m.CancelOnDisconnect,
+    box.OVER_RATE: m.OverRate,
+    box.PRICES: m.Prices,
+    box.PRICE_SOURCE: m.PriceSource,
 }
 
 
@@ -40,6 +45,7 @@ class Looks:
         self._rounds = Rounds(core.book, core.brokers)
         self._disconnects = disconnect.Watch(core.book, core.graces)
         self._next = datetime(1970, 1, 1, tzinfo=UTC)
+        self.commands: Callable[[datetime], list[tuple[str, m.Pairs]]] = lambda now: []  # of the gateway itself
 
     def look(self) -> None:
         """Tell what is due by now, if the last look is a second ago."""
@@ -52,15 +58,29 @@ class Looks:
         for alone in self._unmatched.look(now):
             self._tell(box.UNMATCHED, "", tuple(alone))
         for proposal_id in approvals.overdue(self._book, now):
-            asker: Future[dict[str, Any]] = Future()
-            self._tell(box.COMMAND, "", ("oms", approvals.EXPIRE, (("proposal_id", proposal_id),), asker))
+            self._command(approvals.EXPIRE, (("proposal_id", proposal_id),))
+        for verb, args in self.commands(now):
+            self._command(verb, args)
         for client, gone in self._disconnects.look(now):
             self._tell(box.GONE, client, tuple(gone))
         for broker, step in self._rounds.look(now):
             self._tell(box.RECONCILE, broker, tuple(step))
 
+    def _command(self, verb: str, args: m.Pairs) -> None:
+        asker: Future[dict[str, Any]] = Future()
+        self._tell(box.COMMAND, "", ("oms", verb, args, asker))
+
     def _tell(self, kind: str, session: str, matter: tuple[object, ...]) -> None:
         self._inbox.tell(Heard(kind, session, "", matter, now_us()))
+
+
+def noted_throttle(body: m.Body, heard: Heard, detail: dict[str, Any]) -> m.Body:
+    """The event of a message that its session's rate delayed or refuses; `detail` gets what replay needs of it."""
+    refused, delayed_ms = heard.matter
+    detail["throttle"] = {"refused": refused} if refused else {}
+    if delayed_ms:
+        detail["throttle"]["delayed_ms"] = delayed_ms
+    return throttled(body, clean(msg_type(heard.raw)), str(refused)) if refused else body
 
 
 def own_event(heard: Heard) -> tuple[m.Body, str, dict[str, Any], int]:

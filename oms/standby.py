@@ -32,6 +32,7 @@ from oms.ledger.database import (
     engine,
     migrate_configured,
     open_database,
+    require_environment,
     revive_database,
     schema_version,
 )
@@ -93,6 +94,8 @@ class Claim:
         # While a gateway runs, its tables are not touched for nothing.
         if migrate or not _schema_is_current(self.url):
             migrate_configured(config, self.url)
+        else:
+            require_environment(config, self.url)
         self.lease = Lease(self.url, self.run, self.holder, config.gateway.lease_seconds)
         self._stack.callback(self.drop_line)
 

@@ -30,7 +30,7 @@ from oms.inbox import Heard, now_us
 from oms.ledger import witnesses
 from oms.ledger.batch import Send
 from oms.ledger.chain import JournalRow
-from oms.ledger.load import Reader
+from oms.ledger.load import Reader, Rows
 from oms.ledger.rebuild_tables import require_version
 from oms.ledger.starts import before
 from oms.ledger.tail import verify_tail
@@ -93,6 +93,7 @@ def recover(
         if name not in book.sessions:
             book.sessions[name] = SessionState(name, spec.role)
         book.sessions[name].role = spec.role
+        book.sessions[name].news = spec.news
         book.sessions[name].changed_at = datetime.now(UTC)
     report.step("ids")
     report.found("ids", reader.keys(book, today))
@@ -101,6 +102,7 @@ def recover(
     for order in orders:
         book.add(order)
     reader.mass_cancels(book)
+    reader.unanswered(book)
     report.orders(orders)
     _drop_copies(config, reader, book)
     report.step("messages")
@@ -128,11 +130,13 @@ def _settle(
         if name in lost:
             found, passed_over = in_doubt(reader, spec, cursor)
             number = rebuilt[name].last_known if name in rebuilt else 0
+        elif spec.paced:
+            found, passed_over, cursor, number = settle_paced(reader, spec, cursor, number)
         else:
             found, passed_over = settle_session(reader, spec, cursor, number)
         settled += found
         never_left += passed_over
-        if found:
+        if found and (name in lost or not spec.paced):
             cursor, number = found[-1].seq, found[-1].msg_seq_num or number
         out_positions[name] = (cursor, number)
         report.messages(name, found, reader.count_outgoing(name, cursor))
@@ -174,12 +178,7 @@ def settle_session(reader: Reader, spec: SessionSpec, cursor: int, number: int) 
     rows = reader.outgoing(spec.name, cursor, _UNSETTLED_LIMIT)
     if not rows:
         return [], []
-    at: dict[tuple[tuple[str, str], ...], int] = {}
-    for one in stored_messages(spec.store_path / spec.store_prefix, number):
-        if _application(one):
-            at.setdefault(_own_fields(one.raw), one.msg_seq_num)
-    texts = [bytes(row["raw"]).decode("utf-8", "surrogateescape") for row in rows]
-    numbers = [at.get(_own_fields(text)) for text in texts]
+    texts, numbers = _in_store(spec, number, rows)
     last = max((place for place, found in enumerate(numbers) if found is not None), default=-1)
     now = datetime.now(UTC)
     settled: list[Send] = []
@@ -195,6 +194,46 @@ def settle_session(reader: Reader, spec: SessionSpec, cursor: int, number: int) 
         matter = (row["seq"], row["msg_type"], cl_ord_id_of(text), reason)
         never_left.append(Heard(box.NOT_SENT, spec.name, "", matter, now_us()))
     return settled, never_left
+
+
+def settle_paced(
+    reader: Reader, spec: SessionSpec, cursor: int, number: int
+) -> tuple[list[Send], list[Heard], int, int]:
+    """As `settle_session`, of a session whose messages leave by urgency; also its position after that.
+
+    Each message is looked for by itself. One that is not there waited still, and is left to the outbox. But not where
+    a later one of its order is there: messages of an order keep their order, so it was given up for that one, and the
+    core was not yet told.
+    """
+    rows = reader.outgoing(spec.name, cursor, _UNSETTLED_LIMIT)
+    texts, numbers = _in_store(spec, number, rows)
+    now, left = datetime.now(UTC), set[str]()
+    cursor = rows[-1]["seq"] if rows else cursor
+    settled: list[Send] = []
+    never_left: list[Heard] = []
+    for row, text, found in reversed(list(zip(rows, texts, numbers, strict=True))):
+        if found is not None:
+            left.add(row["order_id"] or "")
+            settled.append(Send(row["seq"], spec.name, "stored", found, now, "found in the store"))
+        elif row["order_id"] in left:
+            reason = "a later request for its order had left before a restart"
+            settled.append(Send(row["seq"], spec.name, "refused", None, now, reason))
+            matter = (row["seq"], row["msg_type"], cl_ord_id_of(text), reason)
+            never_left.append(Heard(box.NOT_SENT, spec.name, "", matter, now_us()))
+        else:
+            cursor = row["seq"] - 1  # in the end that of the lowest one
+    number = max([number, *(found for found in numbers if found is not None)])
+    return settled[::-1], never_left[::-1], cursor, number
+
+
+def _in_store(spec: SessionSpec, number: int, rows: Rows) -> tuple[list[str], list[int | None]]:
+    """The texts of journal rows, and the MsgSeqNum(34) above `number` that each has in the session's store."""
+    at: dict[tuple[tuple[str, str], ...], int] = {}
+    for one in stored_messages(spec.store_path / spec.store_prefix, number):
+        if _application(one):
+            at.setdefault(_own_fields(one.raw), one.msg_seq_num)
+    texts = [bytes(row["raw"]).decode("utf-8", "surrogateescape") for row in rows]
+    return texts, [at.get(_own_fields(text)) for text in texts]
 
 
 def _application(one: Stored) -> bool:
@@ -251,12 +290,14 @@ def config_row(
             name: {
                 "role": spec.role,
                 "drop_copy_of": spec.drop_copy_of,
+                "news": spec.news,
                 "fix42": spec.appl_ver_id == "FIX.4.2",
                 "dialect": spec.dialect.name,
                 "status_requests": spec.dialect.status_requests,
                 "mass_cancel": spec.dialect.mass_cancel,
                 "mass_status": spec.dialect.mass_status,
                 "unknown_orders": spec.dialect.unknown_orders,
+                "avg_px_decimals": spec.dialect.reconcile.avg_px_decimals,
                 "replace": spec.dialect.replace,
             }
             for name, spec in config.sessions.items()

@@ -287,6 +287,17 @@ def test_quickfix_is_imported_only_in_fix_and_the_database_only_in_ledger() -> N
     assert findings(home_findings, MODULES) == ""
 
 
+def test_sources_of_prices_know_messages_and_configuration_and_nothing_that_decides() -> None:
+    allowed = ("oms.prices", "oms.config", "oms.core.messages", "oms.errors", "oms.ledger.batch")
+    found = [
+        f"{path.name}:{line}: {name}"
+        for path in sorted((ROOT / "oms" / "prices").glob("*.py"))
+        for line, name in imports(ast.parse(path.read_text(encoding="utf-8")), str(path.relative_to(ROOT)))
+        if within(name, "oms") and not any(within(name, one) for one in allowed)
+    ]
+    assert found == []
+
+
 def test_nothing_but_the_engines_edge_catches_everything() -> None:
     assert findings(catch_all_findings, MODULES) == ""
 

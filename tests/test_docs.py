@@ -19,6 +19,7 @@ import pytest
 from click.testing import CliRunner
 
 from oms.cli.main import oms
+from oms.core.controls import CONTROLS
 from oms.core.risk import CHECKS
 from oms.crashpoints import STEPS
 from oms.ledger.schema import APPEND_ONLY, GATEWAY_ROLE, metadata
@@ -187,7 +188,8 @@ def test_the_life_of_an_order_says_what_a_crash_means_at_every_step() -> None:
 def test_the_clients_rules_show_the_refusal_of_every_check() -> None:
     refusals = section("docs/client_rules_of_engagement.md", "## Every refusal")
     rules = re.findall(r"`([a-z_]+): ", refusals)
-    assert set(rules) == {check.__name__ for check in CHECKS} | {"route"}
+    checks = {check.__name__ for check in CHECKS} | set(CONTROLS)
+    assert set(rules) == checks | {"route", "circuit_breaker", "throttle", "drain"}
 
 
 @pytest.mark.parametrize("name", NAMES)

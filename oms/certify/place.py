@@ -21,6 +21,7 @@ _TOML = """\
 name = "certified"
 state_dir = "state"
 trading = "on"
+after_unclean_stop = "trade"
 trading_day_rollover = {rollover:%H:%M:%S}
 [limits]
 max_order_qty = 1000000

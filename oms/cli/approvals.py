@@ -21,9 +21,9 @@ from oms.cli.output import (
     print_tables,
     reason_option,
     span,
+    state_dir_of,
     table,
 )
-from oms.config.load import load
 from oms.ops.control import call
 
 COLUMNS = ("proposal", "what", "about~", "proposed by", "age>", "expires (UTC)", "state", "by", "hash")
@@ -37,6 +37,7 @@ NAMES = {
     "px": "LastPx(31)",
     "trade_date": "TradeDate(75)",
     "at": "TransactTime(60)",
+    "as": "settled as",
     "silent": "client is not told",
     "next_out": "next MsgSeqNum(34) out",
     "next_in": "next MsgSeqNum(34) in",
@@ -56,7 +57,7 @@ def approvals() -> None:
 def list_(path: Path, everything: bool, as_json: bool) -> None:
     """The proposals that wait for a second person."""
     args = {"all": "Y"} if everything else {}
-    found = call(load(path).gateway.state_dir, "approvals.list", args)["proposals"]
+    found = call(state_dir_of(path), "approvals.list", args)["proposals"]
     if as_json:
         emit_json(found)
     elif not found:
@@ -83,7 +84,7 @@ def _row(one: dict[str, Any]) -> tuple[object, ...]:
 @json_option
 def show(proposal_id: str, path: Path, as_json: bool) -> None:
     """One proposal: exactly what would be done, and to which order."""
-    found = call(load(path).gateway.state_dir, "approvals.show", {"proposal_id": proposal_id})
+    found = call(state_dir_of(path), "approvals.show", {"proposal_id": proposal_id})
     if as_json:
         emit_json(found)
     else:
@@ -119,7 +120,7 @@ def _order(order: dict[str, Any]) -> Any:
 @json_option
 def approve(proposal_id: str, shown: str | None, text: str, path: Path, as_json: bool) -> None:
     """Approve what another operator proposed; it is done then. Shows it and asks, unless its hash is given."""
-    state_dir = load(path).gateway.state_dir
+    state_dir = state_dir_of(path)
     if shown is None:
         found = call(state_dir, "approvals.show", {"proposal_id": proposal_id})
         _show(found)
@@ -143,7 +144,7 @@ def approve(proposal_id: str, shown: str | None, text: str, path: Path, as_json:
 def reject(proposal_id: str, text: str, path: Path, as_json: bool) -> None:
     """Reject a proposal, or take back one of your own; nothing is done."""
     args = {"proposal_id": proposal_id, "text": text}
-    answer = call(load(path).gateway.state_dir, "approvals.reject", args)
+    answer = call(state_dir_of(path), "approvals.reject", args)
     if as_json:
         emit_json(answer)
     else:
@@ -152,6 +153,11 @@ def reject(proposal_id: str, text: str, path: Path, as_json: bool) -> None:
 
 def outcome(answer: dict[str, Any]) -> str:
     """What was done, for people; '' where there is nothing to add."""
+    if "as" in answer:
+        stands = f"OrderQty(38) {answer['order_qty']}, CumQty(14) {answer['cum_qty']}"
+        whom = f"{answer['told']} is told" if answer["told"] else "nobody is told"
+        rest = f"{stands}, LeavesQty(151) {answer['leaves_qty']}"
+        return f"{answer['order_id']} is settled as {answer['as']}: {answer['life']}, {rest}; {whom}."
     if "cum_qty" in answer:
         told = (
             f"{answer['told']} is told as ExecID(17) {answer['client_exec_id']}"

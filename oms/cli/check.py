@@ -92,6 +92,8 @@ def _as_json(config: Config) -> dict[str, Any]:
         "missing_stores": missing_stores(config.sessions.values()),
         "routes": [rule.model_dump(mode="json") for rule in config.routes],
         "limits": [rule.model_dump(mode="json") for rule in config.limits],
+        "breakers": [rule.model_dump(mode="json") for rule in config.breakers],
+        "prices": [{"name": one.name, "kind": one.kind} for one in config.prices.source],
         "limit_rows": len(config.limit_rows),
         "instruments": len(config.instruments),
         "accounts": len(config.accounts),
@@ -116,6 +118,12 @@ def _show(config: Config) -> None:
         ),
         ("instruments", _instruments(config)),
         *([("limit rows", _limit_rows(config))] if config.files.limits else []),
+        *([("breakers", _breakers(config))] if config.breakers else []),
+        *(
+            [("prices", ", ".join(f"{one.name} ({one.kind})" for one in config.prices.source))]
+            if config.prices.source
+            else []
+        ),
         ("accounts", f"{len(config.accounts)}, {sum(a.active for a in config.accounts.values())} active"),
     )
     for name, value in heads:
@@ -126,6 +134,10 @@ def _show(config: Config) -> None:
     for warning in config.warnings:
         console.print(f"warning: {warning}", markup=False, soft_wrap=True)
     console.print("ok", markup=False)
+
+
+def _breakers(config: Config) -> str:
+    return ", ".join(f"{rule.name} ({rule.measure})" for rule in config.breakers)
 
 
 def _limit_rows(config: Config) -> str:

@@ -27,10 +27,10 @@ from oms.cli.output import (
     reading,
     reason_option,
     span,
+    state_dir_of,
     table,
     wire_text,
 )
-from oms.config.load import load
 from oms.ledger import queries
 from oms.ledger.overdue import AgedItem, aged, list_items
 from oms.ledger.records import ItemStory
@@ -195,7 +195,7 @@ def resolve(item_id: str, text: str, path: Path, as_json: bool) -> None:
 
 
 def _command(path: Path, verb: str, args: dict[str, str], as_json: bool) -> None:
-    answer: dict[str, Any] = call(load(path).gateway.state_dir, verb, args)
+    answer: dict[str, Any] = call(state_dir_of(path), verb, args)
     if as_json:
         emit_json(answer)
     else:

@@ -10,8 +10,17 @@ import click
 
 from oms.cli.approvals import say_done
 from oms.cli.orders_view import fills_json, fills_table
-from oms.cli.output import Since, config_option, console, emit_json, json_option, limit_option, reading, reason_option
-from oms.config.load import load
+from oms.cli.output import (
+    Since,
+    config_option,
+    console,
+    emit_json,
+    json_option,
+    limit_option,
+    reading,
+    reason_option,
+    state_dir_of,
+)
 from oms.ledger import queries
 from oms.ops.control import call
 
@@ -129,4 +138,4 @@ def _enter(path: Path, verb: str, given: dict[str, str | None], text: str, silen
     args = {name: value for name, value in given.items() if value is not None} | {"text": text}
     if silent:
         args["silent"] = "Y"
-    say_done(call(load(path).gateway.state_dir, verb, args), as_json)
+    say_done(call(state_dir_of(path), verb, args), as_json)

@@ -7,8 +7,7 @@ from typing import Any
 
 import click
 
-from oms.cli.output import config_option, console, emit_json, json_option, print_tables, table
-from oms.config.load import load
+from oms.cli.output import config_option, console, emit_json, json_option, print_tables, state_dir_of, table
 from oms.errors import OperatorError
 from oms.ops.control import call
 
@@ -24,9 +23,9 @@ def health(path: Path, as_json: bool) -> None:
     Exit code 0: healthy, warnings or not. 1: not healthy, or the gateway does not answer. It asks neither the ledger
     nor a counterparty, so that it answers while they do not.
     """
-    config = load(path)
+    state_dir = state_dir_of(path)
     try:
-        found = call(config.gateway.state_dir, "health", {}, seconds=5.0)
+        found = call(state_dir, "health", {}, seconds=5.0)
     except OperatorError as error:
         found = {"healthy": False, "findings": [{"about": "gateway", "state": "bad", "text": str(error)}]}
     if as_json:

@@ -84,6 +84,7 @@ def _tell(config: Path, names: list[str], trading: str) -> None:
         "instruments.csv": "instruments that may be traded",
         "accounts.csv": "accounts, and who may use them",
         "limits.csv": "limits on projections: not in force until oms.toml names it",
+        "markets.toml": "trading hours and holidays: not in force until oms.toml names it",
     }
     click.echo(f"Written to {config.parent}:")
     for name in names:

@@ -24,13 +24,14 @@ from oms.cli.output import (
     number,
     reading,
     reason_option,
+    state_dir_of,
     table,
 )
-from oms.config.load import load
 from oms.core.kill import SCOPES
 from oms.ledger import queries
 from oms.ledger.records import KilledOrder
 from oms.ops.control import call
+from oms.ops.way import way
 
 NOT_PROVEN = 1
 _LOOK_SECONDS = 0.2
@@ -100,7 +101,7 @@ def engage(
         )
     args = {**given, "text": text} | ({"cancel": "N"} if keep_orders else {})
     args |= {"reduce_only": "Y"} if reduce_only else {}
-    answer = call(load(path).gateway.state_dir, "kill.engage", args)
+    answer = call(state_dir_of(path), "kill.engage", args)
     if not as_json:
         stopped = "no new orders, no replaces" + (" but those that reduce a position" if reduce_only else "")
         click.echo(f"Kill switch {answer['kill_id']} is engaged for {answer['scope']}: {stopped}.")
@@ -110,6 +111,9 @@ def engage(
         if as_json:
             emit_json(answer)
         return
+    if way.address and not path.exists():
+        command = f"oms kill status {answer['kill_id']}"
+        raise click.ClickException(f"engaged, and not proven from here: where the ledger is, `{command}` proves it")
     _prove(path, answer["kill_id"], seconds, as_json)
 
 
@@ -167,7 +171,7 @@ def _show(found: list[KilledOrder], counts: Counter[str]) -> None:
 @json_option
 def list_(path: Path, as_json: bool) -> None:
     """The kill switches that are engaged now."""
-    kills = call(load(path).gateway.state_dir, "kill.list", {})["kills"]
+    kills = call(state_dir_of(path), "kill.list", {})["kills"]
     if as_json:
         emit_json(kills)
     elif not kills:
@@ -184,7 +188,7 @@ def list_(path: Path, as_json: bool) -> None:
 @json_option
 def release(kill_id: str, text: str, path: Path, as_json: bool) -> None:
     """Let new orders in again. Orders that were canceled stay so."""
-    answer = call(load(path).gateway.state_dir, "kill.release", {"kill_id": kill_id, "text": text})
+    answer = call(state_dir_of(path), "kill.release", {"kill_id": kill_id, "text": text})
     if as_json or "proposal_id" in answer:
         say_done(answer, as_json)
     else:

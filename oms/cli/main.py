@@ -9,14 +9,18 @@ from __future__ import annotations
 
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import click
 
 from oms import __version__
+from oms.config.secrets import redact
 from oms.errors import ConfigError, OperatorError
+from oms.ops.way import use
 
 BAD_INPUT = 2
+FILE = click.Path(path_type=Path)
 
 
 class Entry(NamedTuple):
@@ -39,8 +43,14 @@ COMMANDS = {
     "positions": Entry("oms.cli.positions", "Positions per account, symbol and broker, from fills alone."),
     "sessions": Entry("oms.cli.sessions", "List and show FIX sessions; log them on and out; set their numbers."),
     "health": Entry("oms.cli.health", "Whether the gateway is well; exit code 1 if not."),
+    "people": Entry("oms.cli.people", "Operators: roles, scopes, tokens."),
+    "access": Entry("oms.cli.access", "Who may do what, and who did it last."),
     "approvals": Entry("oms.cli.approvals", "Approve or reject what another operator proposed."),
+    "trading": Entry("oms.cli.trading", "Switch trading on or off; see since when and why it is off."),
     "kill": Entry("oms.cli.kill", "Stop trading for a scope, prove it, release it."),
+    "limits": Entry("oms.cli.limits", "Limits in force: show, compare, apply others while trading, their history."),
+    "breakers": Entry("oms.cli.breakers", "Circuit breakers: what opens by itself; list, show, trip, reset."),
+    "prices": Entry("oms.cli.prices", "Reference prices and their age; load new ones."),
     "reconcile": Entry("oms.cli.reconcile", "What comparing our orders with brokers found."),
     "exceptions": Entry("oms.cli.exceptions", "List what contradicts what we know, and close it."),
     "dialect": Entry("oms.cli.dialect", "Try the tag rules of a counterparty on a message; list and show dialects."),
@@ -77,9 +87,10 @@ class Oms(click.Group):
         try:
             return super().invoke(ctx)
         except ConfigError as error:
-            click.echo(f"oms: the configuration is wrong; oms check shows it all\n{error.report()}", err=True)
+            told = f"the configuration is wrong; oms check shows it all\n{error.report()}"
         except OperatorError as error:
-            click.echo(f"oms: {error}", err=True)
+            told = str(error)
+        click.echo(f"oms: {redact(told)}", err=True)
         ctx.exit(BAD_INPUT)
 
 
@@ -89,8 +100,20 @@ class Oms(click.Group):
     epilog="Begin with: oms init desk && oms check --config desk/oms.toml && oms run --config desk/oms.toml",
 )
 @click.version_option(__version__, prog_name="oms")
-def oms() -> None:
+@click.option(
+    "--control",
+    metavar="tls://HOST:PORT",
+    default="",
+    envvar="OMS_CONTROL",
+    help="Command the gateway that listens there, rather than that of this machine; also from OMS_CONTROL.",
+)
+@click.option("--ca", type=FILE, envvar="OMS_CONTROL_CA", help="PEM file of the authority of its certificate.")
+@click.option("--cert", type=FILE, envvar="OMS_CONTROL_CERT", help="PEM file of your certificate and its key.")
+@click.option("--token-file", type=FILE, envvar="OMS_TOKEN_FILE", help="File with your token; else from OMS_TOKEN.")
+@click.option("--token-command", envvar="OMS_TOKEN_COMMAND", help="Program that prints your token.")
+def oms(control: str, ca: Path | None, cert: Path | None, token_file: Path | None, token_command: str | None) -> None:
     """An open FIX order gateway: client FIX in, broker FIX out, every fill in Postgres."""
+    use(control, ca, cert, token_file, token_command)
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""`oms orders`: list orders, show one, explain one from the first message to the last, cancel one."""
+"""`oms orders`: list orders, show one, explain one from the first message to the last, cancel or settle it."""
 
 from __future__ import annotations
 
@@ -30,8 +30,9 @@ from oms.cli.output import (
     print_tables,
     reading,
     reason_option,
+    state_dir_of,
 )
-from oms.config.load import load
+from oms.cli.settle import settle_command
 from oms.errors import OperatorError
 from oms.ledger import queries
 from oms.ledger.database import Engine
@@ -44,9 +45,12 @@ IDENTIFIER_HELP = """ID is an OrderID(37), a ClOrdID(11) or an ExecID(17), the c
     order or of a cancel or replace of it."""
 
 
-@click.group(short_help="List, show, explain and cancel orders.")
+@click.group(short_help="List, show, explain, cancel and settle orders.")
 def orders() -> None:
-    """Orders in the ledger: list them, show one, explain one from its first message to its last, cancel one."""
+    """Orders in the ledger: list, show, cancel and settle them, explain one from its first message to its last."""
+
+
+orders.add_command(settle_command)
 
 
 def _statuses(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> tuple[str, ...]:
@@ -184,7 +188,7 @@ def cancel(order_id: str, text: str, path: Path, as_json: bool) -> None:
 
     ORDERID is the OrderID(37) of ours. A broker that is logged out gets the cancel at its next logon.
     """
-    answer = call(load(path).gateway.state_dir, "orders.cancel", {"order_id": order_id, "text": text})
+    answer = call(state_dir_of(path), "orders.cancel", {"order_id": order_id, "text": text})
     if as_json:
         emit_json(answer)
         return

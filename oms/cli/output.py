@@ -25,6 +25,7 @@ from rich.text import Text
 
 from oms.config.load import Config, load
 from oms.ledger.database import Engine, open_ledger
+from oms.ops.way import ELSEWHERE, way
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -76,6 +77,11 @@ def limit_option(command: Command) -> Command:
         show_default=True,
         help="Rows at most, newest first.",
     )(command)
+
+
+def state_dir_of(path: Path) -> Path:
+    """The state directory of the gateway to command; with `oms --control` that one is elsewhere, and none is read."""
+    return ELSEWHERE if way.address else load(path).gateway.state_dir
 
 
 @contextmanager

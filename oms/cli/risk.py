@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -10,18 +11,23 @@ from typing import Any
 
 import click
 
+from oms import breaker_watch
 from oms.cli.output import clean, config_option, console, emit_json, json_option, plural, reading, table
 from oms.cli.progress import progress_bar
 from oms.cli.route import SIDES, Amount, FixValue
 from oms.config.load import load
 from oms.config.rules import ORD_TYPES, TIMES_IN_FORCE
 from oms.core.judge import LiveJudge, Verdict
+from oms.core.prices import PriceBook
 from oms.core.risk import Asked
 from oms.core.routing import Routable
 from oms.errors import OperatorError
+from oms.ledger.breakers import open_breakers_of
+from oms.ledger.prices import prices_of
 from oms.ledger.rehearse import Rehearsal
 from oms.ledger.rehearse import rehearse as rehearse_ledger
-from oms.ledger.traded import exposure_of
+from oms.ledger.traded import exposure_of, reader_on
+from oms.ops.limits_in_force import with_applied
 from oms.terms import core_terms_of
 
 DIFFERS = 1
@@ -60,17 +66,24 @@ def risk() -> None:
 def explain(context: click.Context, path: Path, as_json: bool, **asked: Any) -> None:
     """What each check would say of an order now, with what is open and has traded by the ledger.
 
-    Brokers count as logged on. Exit code 0 if the order would be taken, 1 if not.
+    Limits are those that `oms limits apply` put in force, else those of the files. Brokers count as logged on. Exit
+    code 0 if the order would be taken, 1 if not.
     """
     with reading(path) as (config, engine):
         if asked["client"] not in config.sessions:
             known = ", ".join(spec.name for spec in config.role("client"))
             raise OperatorError(f"--client {asked['client']}: no such session; there are {known}")
-        judge = LiveJudge(core_terms_of(config)._replace(trading=True), lambda broker: True)
+        with closing(reader_on(engine)) as reader:
+            config = with_applied(config, reader)
+        terms = core_terms_of(config)._replace(trading=True)
+        assert isinstance(terms.instruments, dict)
+        prices_of(engine, PriceBook(terms.instruments))
+        judge = LiveJudge(terms, lambda broker: True)
+        judge.breakers = breaker_watch.made(config, {}, open_breakers_of(engine), datetime.now(UTC))
         now = datetime.now(UTC)
         day = config.gateway.trade_date(now)
         if judge.exposure is not None:
-            exposure_of(engine, judge.exposure, day, core_terms_of(config).instruments)
+            exposure_of(engine, judge.exposure, day, terms.instruments, config.gateway.rollover)
     found = explained(judge, asked, now, day)
     if as_json:
         emit_json(found)
@@ -125,11 +138,12 @@ def rehearse(
     if as_json:
         emit_json(found._asdict() | {"differing": [one._asdict() for one in found.differing]})
     else:
-        _show(found)
+        show_rehearsal(found)
     context.exit(DIFFERS if found.differing else 0)
 
 
-def _show(found: Rehearsal) -> None:
+def show_rehearsal(found: Rehearsal) -> None:
+    """A rehearsal for people."""
     if found.differing:
         rows = [
             (one.at[:19].replace("T", " "), one.client, one.cl_ord_id, one.account, one.symbol, one.order_qty,

@@ -86,7 +86,9 @@ def run(path: Path, ready_file: Path | None, standby: bool, empty_stores: tuple[
 
         def opened() -> None:
             last_word.opened = True
-            click.echo(open_line(config), err=True)
+            off = gateway.trading.off
+            why_off = f" ({off.why}; to switch it on: {gateway.trading.remedy})" if off else ""
+            click.echo(open_line(config, why_off), err=True)
             _write(ready_file)
 
         gateway.run(opened)
@@ -124,11 +126,11 @@ def _lost(error: LeaseLost) -> NoReturn:
     _end(LOST, f"oms: {error}; ended at once; start it again as a standby: oms run --standby")
 
 
-def open_line(config: Config) -> str:
-    """What is open, in one line."""
+def open_line(config: Config, why_off: str = "") -> str:
+    """What is open, in one line. `why_off`: trading is off, why, and what to do about it."""
     clients, brokers = config.role("client"), config.role("broker")
     ports = sorted({spec.port for spec in clients})
-    parts = [f"trading {config.gateway.trading}"]
+    parts = [f"trading off{why_off}" if why_off else "trading on"]
     if clients:
         where = f"port{'s' if len(ports) > 1 else ''} {', '.join(map(str, ports))}"
         parts.append(f"clients {', '.join(spec.name for spec in clients)} on {where}")

@@ -1,10 +1,12 @@
-"""`oms sessions show, logon, logout, disable, enable`: one session, as the gateway, the ledger and its store have it.
+"""`oms sessions show`: one session, as the gateway, the ledger and its store have it; logon, logout, disable, enable,
+drain; password-hash.
 
 `show` also works without a gateway, from the ledger and the store; the others need the running gateway.
 """
 
 from __future__ import annotations
 
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,13 +20,17 @@ from oms.cli.output import (
     day_and_time,
     emit_json,
     json_option,
+    plural,
     print_tables,
     reading,
     reason_option,
     span,
+    state_dir_of,
     table,
 )
-from oms.config.load import Config, load
+from oms.config.certificates import Ends, ends_of
+from oms.config.load import Config
+from oms.config.schedule import schedule_of
 from oms.config.sessions import SessionSpec
 from oms.ledger import queries
 from oms.ledger.database import Engine
@@ -72,10 +78,13 @@ def _found(config: Config, engine: Engine, spec: SessionSpec) -> dict[str, Any]:
         "dialect": spec.dialect.name,
         "address": f"{spec.host}:{spec.port}" if spec.host else f"port {spec.port} of this machine",
         "tls": spec.tls,
+        "certificates": [one._asdict() for one in ends_of(spec.settings)] if spec.tls else [],
+        "next_reset": _next_reset(spec),
         "store": str(spec.store_path / spec.store_prefix),
         "gateway_running": live is not None,
         "state": _state(live),
         "engine": live,
+        "password": _password(spec),
         "stored": None if stored is None else {"next_out": stored[0], "next_in": stored[1]},
         "ledger": None if active is None else active,
         "latencies": [one for one in latencies(engine) if one.session == spec.name],
@@ -96,12 +105,48 @@ def _message(entry: JournalEntry) -> dict[str, Any]:
     }
 
 
+def _next_reset(spec: SessionSpec) -> dict[str, Any] | None:
+    """When its numbers start at 1 again by its schedule, and whether it is open now; None without a schedule."""
+    schedule, now = schedule_of(spec.settings), datetime.now(UTC)
+    return None if schedule is None else {"at": schedule.next_reset(now), "open": schedule.is_open(now)}
+
+
+def _password(spec: SessionSpec) -> str:
+    """What is done about passwords at logon, without any."""
+    if not spec.password:
+        return ""
+    return "asked for" if spec.side == "client" else "ours is told"
+
+
 def _state(live: dict[str, Any] | None) -> str:
     if live is None:
         return "no gateway"
-    if live["logged_on"]:
-        return "logged on"
-    return str(live["kept_out"]) or "logged out"
+    state = "logged on" if live["logged_on"] else str(live["kept_out"]) or "logged out"
+    return f"{state}, {live['drained']}" if live["drained"] else state
+
+
+def _pace(outbound: dict[str, Any]) -> str:
+    """How fast messages leave for a broker with a limit, and what waits."""
+    full, now = outbound["max_messages_per_second"], outbound["messages_per_second_now"]
+    waiting = ", ".join(f"{number} {urgency}" for urgency, number in outbound["waiting"].items() if number)
+    text = f"{full} messages a second" + (f", {now:g} now" if now != full else "")
+    if outbound["too_fast"]:
+        text += f" ({plural(outbound['too_fast'], 'complaint')} that it gets too many)"
+    oldest = f", the oldest for {span(outbound['oldest_seconds'])}" if waiting else ""
+    return f"{text}; waiting: {waiting or 'nothing'}{oldest}"
+
+
+def _print_more(found: dict[str, Any]) -> None:
+    """Schedule, certificates, password."""
+    live = found["engine"]
+    if (reset := found["next_reset"]) is not None:
+        closed = "" if reset["open"] else "; closed until then"
+        click.echo(f"  schedule  numbers start at 1 again {day_and_time(reset['at'])} UTC{closed}")
+    for one in found["certificates"]:
+        click.echo(f"  TLS       {one['key']} {one['file']} {Ends(**one).says(datetime.now(UTC))}")
+    if found["password"]:
+        refused = f"; {live['logons_refused']} Logon(A) not accepted" if live and live["logons_refused"] else ""
+        click.echo(f"  password  {found['password']} with Logon(A){refused}")
 
 
 def _print(found: dict[str, Any]) -> None:
@@ -111,11 +156,14 @@ def _print(found: dict[str, Any]) -> None:
     )
     click.echo(f"  address   {found['address']}{', TLS' if found['tls'] else ''}")
     click.echo(f"  store     {found['store']}")
+    _print_more(found)
     if live is not None:
         at = live["last_message_at"]
         last = "never" if at is None else day_and_time(datetime.fromisoformat(at))
         beat = f", HeartBtInt(108) {live['heartbeat_seconds']} s" if live["heartbeat_seconds"] else ""
         click.echo(f"  last      message in or out {last} UTC{beat}; {live['inbox_waiting']} heard and not yet taken")
+        if live.get("outbound"):
+            click.echo(f"  outbound  {_pace(live['outbound'])}")
         if live["store_problem"]:
             click.echo(f"  PROBLEM   its store cannot be written: {live['store_problem']}")
     rows: list[tuple[object, ...]] = []
@@ -188,8 +236,70 @@ def enable(session: str, text: str, path: Path, as_json: bool) -> None:
     _change("sessions.enable", session, text, path, as_json)
 
 
+@click.command(epilog='Example: oms sessions drain BROKER1 --reason "they close early"')
+@click.argument("session")
+@click.option("--undo", is_flag=True, help="Take new orders again.")
+@reason_option
+@config_option
+@json_option
+def drain(session: str, undo: bool, text: str, path: Path, as_json: bool) -> None:
+    """Take no new orders from a client, or give a broker none; what lives is served. Holds over starts."""
+    verb = "sessions.undrain" if undo else "sessions.drain"
+    answer = call(state_dir_of(path), verb, {"session": session, "text": text}, seconds=30.0)
+    if as_json:
+        emit_json(answer)
+    else:
+        state = f"is {answer['drained']}" if answer["drained"] else "takes new orders again"
+        click.echo(f"{session} {state} (journal row {answer['journal_seq']}).")
+
+
+@click.command("reload", epilog="Example: oms sessions reload --preview")
+@click.option("--preview", is_flag=True, help="Tell what it would do; change nothing.")
+@click.option(
+    "--force", is_flag=True, help="Retire sessions that are gone from the file although they have live orders."
+)
+@click.option("--reason", "text", default="", help="Why; kept in the journal with your name.")
+@config_option
+@json_option
+def reload_(preview: bool, force: bool, text: str, path: Path, as_json: bool) -> None:
+    """Read sessions.cfg again: change passwords and time-outs, retire sessions that are gone; name what must wait."""
+    if not preview and not text.strip():
+        raise click.UsageError("say why: --reason TEXT, or look first: --preview")
+    args = {"text": text} | ({"preview": "Y"} if preview else {}) | ({"force": "Y"} if force else {})
+    answer = call(state_dir_of(path), "sessions.reload", args, seconds=60.0)
+    if as_json:
+        emit_json(answer)
+        return
+    word = "would be" if preview else "is"
+    for name, keys in answer["changed"].items():
+        click.echo(f"{name}: {', '.join(keys)} {word} in force from the next logon on")
+    for name in answer["retired"]:
+        number = answer["live_orders"].get(name, 0)
+        left = f"; it has {number} live orders" if number else ""
+        click.echo(f"{name}: gone from the file, {word} drained, logged out and disabled{left}")
+    for what in answer["restart"]:
+        click.echo(f"{what}: needs a restart")
+    if not any(answer[key] for key in ("changed", "retired", "restart")):
+        click.echo("sessions.cfg says what is in force already.")
+
+
+@click.command("password-hash", epilog="Example: oms sessions password-hash --stdin < password.txt")
+@click.option("--stdin", "piped", is_flag=True, help="Read the first line of standard input; ask nothing.")
+def password_hash(piped: bool) -> None:
+    """Make the hash of a client's password, for OmsPassword in sessions.cfg; the password is kept nowhere."""
+    from oms.config.secrets import hashed
+
+    if piped:
+        password = sys.stdin.readline().rstrip("\r\n")
+    else:
+        password = click.prompt("Password(554)", hide_input=True, confirmation_prompt=True, err=True)
+    if not 8 <= len(password) <= 256 or not password.isprintable():
+        raise click.ClickException("a password has 8 to 256 printable characters; choose another")
+    click.echo(hashed(password))
+
+
 def _change(verb: str, session: str, text: str, path: Path, as_json: bool) -> None:
-    answer = call(load(path).gateway.state_dir, verb, {"session": session, "text": text}, seconds=30.0)
+    answer = call(state_dir_of(path), verb, {"session": session, "text": text}, seconds=30.0)
     if as_json:
         emit_json(answer)
     elif answer["logged_on"] and answer["kept_out"]:
@@ -201,4 +311,4 @@ def _change(verb: str, session: str, text: str, path: Path, as_json: bool) -> No
         click.echo(f"{session} {'is ' if answer['kept_out'] else ''}{state} (journal row {answer['journal_seq']}).")
 
 
-COMMANDS = (show, logon, logout, disable, enable)
+COMMANDS = (show, logon, logout, disable, enable, drain, reload_, password_hash)

@@ -27,7 +27,9 @@ from oms.config.load import Config
 from oms.ledger import queries
 from oms.ledger.database import Engine, is_gateway_running
 from oms.ledger.records import SessionActivity
+from oms.ledger.standing_rows import command_rows
 from oms.ledger.statistics import latencies, refusals
+from oms.ops.standing import LASTING, KeptOut, Standing, standing
 
 LIST_COLUMNS = (
     "session", "role", "version", "state~", "since (UTC)", "MsgSeqNum(34) in>", "out>", "waiting>", "resets>",
@@ -49,7 +51,8 @@ def list_(path: Path, stats: bool, as_json: bool) -> None:
     with reading(path) as (config, engine):
         running = is_gateway_running(engine)
         today = config.gateway.trade_date(datetime.now(UTC))
-        found = _sessions(config, queries.list_sessions(engine, today), running)
+        said = standing(command_rows(engine, LASTING))
+        found = _sessions(config, queries.list_sessions(engine, today), running, said)
         if as_json:
             extra = {"latencies": latencies(engine), "refusals": refusals(engine)} if stats else {}
             emit_json({"gateway_running": running, "trade_date": today, "sessions": found, **extra})
@@ -68,7 +71,9 @@ for command in (*COMMANDS, set_seq):
     sessions.add_command(command)
 
 
-def _sessions(config: Config, active: Sequence[SessionActivity], running: bool) -> list[dict[str, Any]]:
+def _sessions(
+    config: Config, active: Sequence[SessionActivity], running: bool, said: Standing
+) -> list[dict[str, Any]]:
     """Sessions of the ledger and of the configuration as one list: those configured first, in file order."""
     by_name = {one.position.session: one for one in active}
     found = []
@@ -77,18 +82,25 @@ def _sessions(config: Config, active: Sequence[SessionActivity], running: bool) 
         version = "" if spec is None else spec.appl_ver_id
         role = spec.role if spec is not None else by_name[name].position.role
         entry: dict[str, Any] = {"session": name, "role": role, "version": version}
+        entry |= {"disabled": _text(said.disabled.get(name)), "drained": _text(said.drained.get(name))}
+        words = [word for word in ("disabled", "drained") if entry[word]]
         if one is None:
-            found.append(entry | {"state": "never logged on"})
+            found.append(entry | {"state": ", ".join(["never logged on", *words])})
             continue
         position = asdict(one.position)
         counts = {key: getattr(one, key) for key in ("waiting", "orders_today", "live_orders", "fills_today")}
         state = "logged on" if position["logged_on"] else "logged out"
         if position["logged_on"] and not running:
             state = "no gateway"
+        state = ", ".join([state, *words])
         if spec is None:
             state += ", not configured any more"
         found.append(position | entry | counts | {"state": state})
     return found
+
+
+def _text(why: KeptOut | None) -> str:
+    return "" if why is None else why.text
 
 
 def _row(one: dict[str, Any]) -> tuple[object, ...]:

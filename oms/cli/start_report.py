@@ -33,9 +33,11 @@ from oms.cli.output import (
     table,
 )
 from oms.config.load import Config, load
+from oms.core.trading import Switch
 from oms.errors import OperatorError
 from oms.ledger.database import open_ledger
 from oms.ledger.starts import Start, start_at, start_number, starts
+from oms.ops.limit_set import facts_text
 from oms.startup_report import REFUSED_FILE
 
 NOT_OPEN = 1
@@ -225,6 +227,10 @@ def _facts(start: Start) -> list[tuple[str, str]]:
         text = f"{ids['client_ids']:,} ClOrdID(11) of clients, {ids['fill_ids']:,} ExecID(17) of brokers"
         many = f"; too many, the ledger is asked each time: {asked}" if asked else ""
         lines.append(("ids of the day", text + many))
+    if trading := facts.get("trading"):
+        lines.append(("trading", _trading(trading)))
+    if limits := facts.get("limits"):
+        lines.append(("limits", facts_text(limits)))
     if "kills" in facts:
         lines.append(("kill switches", ", ".join(facts["kills"]) or "none engaged"))
     if facts.get("sessions_disabled"):
@@ -236,6 +242,14 @@ def _facts(start: Start) -> list[tuple[str, str]]:
     if "items_opened" in facts:
         lines.append(("items it opened", _counted(facts["items_opened"])))
     return lines
+
+
+def _trading(fact: Mapping[str, Any]) -> str:
+    """The switch that the start began with; the configuration's word comes first."""
+    if fact["ceiling"] == "off":
+        return 'off: trading = "off" in [gateway]'
+    remedy = "" if fact["on"] else "; `oms trading on --reason TEXT` switches it on"
+    return Switch.of_fact(fact).text + remedy
 
 
 def _counted(numbers: Mapping[str, int]) -> str:

@@ -86,7 +86,8 @@ def _timing(entry: JournalEntry, cause: JournalEntry | None) -> Iterator[str]:
     else:
         number_text = "" if sent.msg_seq_num is None else f" as MsgSeqNum(34) {sent.msg_seq_num}"
         how = "sent" if sent.outcome == "sent" else "found in the session's store after a restart, noted"
-        yield f"{how} {moment(sent.sent_at)}{number_text}{_since(entry, cause)}"
+        waited = f"; {sent.reason}" if sent.outcome == "sent" and sent.reason else ""  # before a broker with a limit
+        yield f"{how} {moment(sent.sent_at)}{number_text}{_since(entry, cause)}{waited}"
 
 
 def _since(entry: JournalEntry, cause: JournalEntry | None) -> str:
@@ -128,6 +129,8 @@ def decisions(detail: dict[str, Any]) -> Iterator[str]:
     if left.pop("broker_up", None) is False:
         yield "the broker's session was logged out"
     yield from _by_hand(left)
+    for step in left.pop("breakers", ()):
+        yield f"circuit breaker {step['step'].replace('_', '-')}: {step['text']} (item {step['item_id']})"
     for item in left.pop("items", ()):
         yield "exception item " + (": ".join(item) if isinstance(item, list) else _plain(item))
     for name, value in left.items():
@@ -143,6 +146,11 @@ def _by_hand(left: dict[str, Any]) -> Iterator[str]:
         about = f"ExecID(17) {made.get('exec_id')}" + (f", ExecRefID(19) {made['ref']}" if made.get("ref") else "")
         quiet = "; the client is not told" if made.get("silent") else ""
         yield f"entered by hand ({made.get('verb')}): {about}, by {who}: {made.get('reason')}{quiet}"
+    if isinstance(made := left.pop("settled", None), dict):
+        left.pop("answer", None)
+        left.pop("proposal", None)
+        who = made.get("operator") or f"{made.get('proposer')}, approved by {made.get('approver')}"
+        yield f"settled as {made.get('as')} by {who}: {made.get('reason')}"
     if isinstance(told := left.pop("proposal", None), dict):
         left.pop("answer", None)
         by = f" by {told['by']}" if told.get("by") else ""

@@ -47,7 +47,7 @@ def _column(name: str, meaning: str) -> StrictStr:
 
 
 class BrokerFile(Section):
-    """[file]: how the broker writes its end-of-day files, and what is done where they differ."""
+    """[file]: how the broker writes its end-of-day files."""
 
     exec_id: StrictStr = _column("ExecID", "Column with ExecID(17), as on its session.")
     order_id: StrictStr = _column("OrderID", "Column with OrderID(37) of the broker; may be absent.")
@@ -85,19 +85,6 @@ class BrokerFile(Section):
         " not here, [[translate]] of the dialect counts.",
         expects="tables for side, symbol or account",
         example='{ side = { "BUY" = "1" } }',
-    )
-    on_break: Literal["alert", "block", "cancel"] = key(
-        "alert",
-        "Where a file differs: raise an exception item; or raise it and engage a kill switch; or raise it and cancel"
-        " the broker's working orders in the symbol.",
-        expects='"alert", "block" or "cancel"',
-        example='"block"',
-    )
-    block: Literal["broker", "account", "symbol"] = key(
-        "symbol",
-        "What the kill switch of on_break = \"block\" stops at this broker: all, or the account's or symbol's.",
-        expects='"broker", "account" or "symbol"',
-        example='"account"',
     )
 
     @field_validator("thousands")

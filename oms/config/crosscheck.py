@@ -7,12 +7,15 @@ meant for later.
 
 from __future__ import annotations
 
-import ipaddress
 import os
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from oms.config import certificates
+from oms.config.environment import check_sessions, is_local
+from oms.config.market_data import read_market_data
+from oms.config.markets import Market
 from oms.config.problems import Problems, suggestion
 from oms.config.reference import Account, Instrument
 from oms.config.rules import is_pattern, matches
@@ -31,6 +34,7 @@ class Parts:
     instruments: dict[str, Instrument]
     accounts: dict[str, Account]
     state_dir: Path
+    markets: Mapping[str, Market] = field(default_factory=dict)
 
 
 STATE_DIR_BYTES = 900  # QuickFIX reads its settings by lines of 1022 bytes, and this is part of one
@@ -168,6 +172,42 @@ def _limits(parts: Parts, problems: Problems) -> None:
         )
 
 
+def _markets(parts: Parts, problems: Problems) -> None:
+    """Markets that instruments name exist; one that none names is for later."""
+    if any(problem.file == parts.files.markets for problem in problems.found):
+        return
+    named = {one.market: symbol for symbol, one in parts.instruments.items() if one.market}
+    for name, symbol in named.items():
+        if parts.files.markets is None:
+            remedy = 'name a markets file: markets = "markets.toml" in [files], or leave the column empty'
+            problems.add(parts.files.instruments, f"symbol {symbol} market", f'no market "{name}"', remedy)
+        elif name not in parts.markets:
+            remedy = suggestion(name, parts.markets, f"add it to {parts.files.markets.name}")
+            problems.add(parts.files.instruments, f"symbol {symbol} market", f'no market "{name}"', remedy)
+    for name in parts.markets:
+        if parts.files.markets is not None and name not in named:
+            problems.warn(parts.files.markets, f"market {name}", "no instrument names it", "name it, or leave it")
+
+
+def _breakers(parts: Parts, problems: Problems) -> None:
+    """No two circuit breakers have one name, and what their scopes name exists."""
+    names = names_of(parts, problems)
+    seen: dict[str, int] = {}
+    for number, rule in enumerate(parts.toml.breakers, 1):
+        where = f"[[breakers]] #{number}"
+        if rule.name in seen:
+            problems.add(parts.file, f"{where} name", f'"{rule.name}" as #{seen[rule.name]} has', "name it otherwise")
+        seen.setdefault(rule.name, number)
+        for part, what, known in (
+            ("client", "client session", names.clients),
+            ("account", "account", names.accounts),
+            ("symbol", "symbol", names.symbols),
+            ("broker", "broker session", names.brokers),
+        ):
+            if (text := getattr(rule, part)) is not None:
+                _refers(parts.file, f"{where} {part}", text, what, known, problems)
+
+
 def _accounts(parts: Parts, problems: Problems) -> None:
     """Clients named by accounts exist."""
     clients = names_of(parts, problems).clients
@@ -187,7 +227,7 @@ def _ports(parts: Parts, problems: Problems) -> None:
     """The gateway does not connect to itself, and no two of its own listeners want one port."""
     listening = {spec.port: name for name, spec in parts.sessions.specs.items() if spec.side == "client"}
     for name, spec in parts.sessions.specs.items():
-        if spec.side == "broker" and spec.port in listening and _is_local(spec.host):
+        if spec.side == "broker" and spec.port in listening and is_local(spec.host):
             problems.add(
                 parts.files.sessions,
                 f"[SESSION] {name} SocketConnectPort",
@@ -202,14 +242,6 @@ def _ports(parts: Parts, problems: Problems) -> None:
             f"{parts.toml.metrics.port} is where this gateway listens for {taken_by}",
             "choose another port, or 0 for none",
         )
-
-
-def _is_local(host: str) -> bool:
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return host.lower() in ("localhost", "localhost.localdomain")
-    return address.is_loopback or address.is_unspecified
 
 
 def _drop_copies(parts: Parts, problems: Problems) -> None:
@@ -247,6 +279,40 @@ def _state_dir(parts: Parts, problems: Problems) -> None:
         problems.add(parts.file, where, f"{place} cannot be written to", "name a directory this user can write to")
 
 
+def _environment(parts: Parts, problems: Problems) -> None:
+    """Sessions are of the gateway's environment."""
+    check_sessions(parts.toml.gateway.environment, parts.files.sessions, parts.sessions.specs, problems)
+
+
+def _limit_row(parts: Parts, problems: Problems) -> None:
+    """Where an order needs a row of the limits file there is such a file."""
+    if parts.toml.limits.asks_for_row(parts.toml.gateway.environment) and parts.toml.files.limits is None:
+        why = "" if parts.toml.limits.require_row else " (so it is on live where the key is absent)"
+        problems.add(
+            parts.file,
+            "[limits] require_row",
+            f"true{why}, and [files] names no limits file: every order would be refused",
+            'add limits = "limits.csv" to [files], with a row for each client or account; or require_row = false',
+        )
+
+
+def _prices(parts: Parts, problems: Problems) -> None:
+    """Sources can be set up as they are written; where prices grow old, something must bring new ones."""
+    toml = parts.toml
+    for number, one in enumerate(toml.prices.beside(parts.file.parent).source, 1):
+        if one.settings is not None:
+            read_market_data(one.settings, f"[[prices.source]] #{number} settings in {parts.file.name}", problems)
+    unknown = [one.symbol for one in parts.instruments.values() if one.reference_at is None]
+    if toml.limits.max_price_age is not None and not toml.prices.source and unknown:
+        problems.warn(
+            parts.file,
+            "[limits] max_price_age",
+            f"no [[prices.source]], and {len(unknown)} instruments have no reference_at ({unknown[0]}, for example): "
+            "orders that need their price are refused until it is loaded",
+            "add a source or reference_at, or use `oms prices load`",
+        )
+
+
 def _live(parts: Parts, problems: Problems) -> None:
     """What a live desk should know."""
     if parts.toml.gateway.environment != "live":
@@ -259,7 +325,7 @@ def _live(parts: Parts, problems: Problems) -> None:
             "name a server with backups",
         )
     operators = parts.toml.operators
-    if operators.two_people and len(operators.users) < 2:
+    if operators.two_people and operators.file is None and len(operators.users) < 2:
         problems.warn(
             parts.file,
             "[operators] users",
@@ -267,22 +333,29 @@ def _live(parts: Parts, problems: Problems) -> None:
             "name two operators with their system users",
         )
     for name, spec in parts.sessions.specs.items():
-        if spec.side == "client" and not spec.tls and "AllowedRemoteAddresses" not in spec.settings:
+        certified = spec.tls and spec.settings.get("CertificateVerifyLevel") == "1"
+        if spec.side == "client" and not (certified or spec.password or "AllowedRemoteAddresses" in spec.settings):
             problems.warn(
                 parts.files.sessions,
                 f"[SESSION] {name} AllowedRemoteAddresses",
                 "absent: any address that knows the CompIDs may log on",
                 f"add the {'client' if spec.role == 'client' else 'broker'}'s addresses,"
-                " or OmsTls=Y with CertificateVerifyLevel=2",
+                " OmsPassword, or OmsTls=Y with CertificateVerifyLevel=1",
             )
 
 
 CHECKS: tuple[Callable[[Parts, Problems], None], ...] = (
     _routes,
     _limits,
+    _breakers,
     _accounts,
     _ports,
     _drop_copies,
+    _markets,
     _state_dir,
+    _environment,
+    _limit_row,
+    _prices,
     _live,
+    certificates.check,
 )

@@ -15,7 +15,9 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, StrictBool, StrictInt, ValidationInfo, field_validator
 
 from oms.config.broker_file import BrokerFile
+from oms.config.outbound import Outbound
 from oms.config.problems import REQUIRED, Problems, Section, key, show, wrong
+from oms.config.reconcile import Reconcile
 from oms.config.rules import ORD_TYPES, TIMES_IN_FORCE, fix_value
 from oms.config.tag_rules import TagRule, Translate, fix_text, tag_number, with_table
 
@@ -211,6 +213,8 @@ class Dialect(Section):
         example='"cancel_new"',
     )
     tags: TagRules = key(TagRules, "Rules for fields.", expects="a [tags] section")
+    outbound: Outbound = key(Outbound, "How fast it takes messages.", expects="an [outbound] section")
+    reconcile: Reconcile = key(Reconcile, "When and how it is compared.", expects="a [reconcile] section")
     file: BrokerFile = key(BrokerFile, "How it writes its end-of-day files.", expects="a [file] section")
     translate: tuple[Translate, ...] = key(
         (), "Values that it calls otherwise, in both directions.", expects="[[translate]] sections"

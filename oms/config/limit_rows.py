@@ -7,10 +7,11 @@ Limits: read once at start-up. Invariant: a row with any problem stops the start
 
 from __future__ import annotations
 
+import re
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import BeforeValidator
 
@@ -23,6 +24,12 @@ from oms.core.terms import Limit
 
 _CODES = {"ord_types": (ORD_TYPES, "OrdType(40)"), "times_in_force": (TIMES_IN_FORCE, "TimeInForce(59)")}
 _PER_SHARE = ("max_position",)  # shares of two symbols have no sum
+_PER_SYMBOL = {"hard_to_borrow": "is a list of symbols"}
+_PAIRS = {
+    "ratio": (re.compile(r"(\S+) after ([0-9]{1,9})"), "a number above 0 and from how many orders on: 20 after 500"),
+    "window": (re.compile(r"([0-9]{1,6}) in ([0-9]{1,5})"), "how many and in how many seconds, to 86400: 10 in 60"),
+}
+_MOST_SECONDS = 86_400
 
 
 def _day(value: object) -> object:
@@ -48,10 +55,14 @@ class LimitRow(Section):
     asset_class: Pattern | None = key(None, "Of the instruments file.", expects=_SCOPE, example="equity")
     broker: Pattern | None = key(None, "Broker session the order goes to.", expects=_SCOPE, example="BROKER1")
     currency: Pattern | None = key(None, "Of the instruments file.", expects=_SCOPE, example="USD")
+    ord_type: Pattern | None = key(
+        None, "OrdType(40): a word such as limit, or the FIX value.", expects=_SCOPE, example="stop"
+    )
     value: str = key(
         REQUIRED,
-        "The most that is taken; for some controls words or FIX values separated by ;.",
-        expects="a number, or words",
+        "The most that is taken; of a ratio with the orders from which on it applies (`20 after 500`), of a window "
+        "with its seconds (`10 in 60`); for some controls words or FIX values separated by ;.",
+        expects="a number, two numbers, or words",
         example="500",
     )
     level: Literal["hard", "soft"] = key(
@@ -84,7 +95,7 @@ def _limit(row: LimitRow, file: Path, line: int, problems: Problems) -> Limit | 
         known = suggestion(row.control, CONTROLS)
         problems.add(file, f"line {line} control", f'no control "{row.control}"', known)
         return None
-    scope = tuple((name, str(text)) for name in DIMENSIONS if (text := getattr(row, name)) is not None)
+    scope = tuple((name, text) for name in DIMENSIONS if (text := _pattern(row, name)) is not None)
     first, last = row.first or date.min, row.last or date.max
     if first > last:
         problems.add(file, f"line {line} first", f"{first} is after {last}", "exchange or correct them")
@@ -95,29 +106,57 @@ def _limit(row: LimitRow, file: Path, line: int, problems: Problems) -> Limit | 
             "give a symbol, or * for each symbol by itself",
         )  # fmt: skip
         return None
+    if row.control in _PER_SYMBOL and row.symbol is None:
+        problems.add(file, f"line {line} symbol", f"{row.control} {_PER_SYMBOL[row.control]}", "give one")
+        return None
     value = _value(row, file, line, problems)
     if value is None:
         return None
-    amount, words = value
-    return Limit(f"{file.name} line {line}", row.control, scope, amount, words, row.level == "soft", first, last)
+    name = f"{file.name} line {line}"
+    return Limit(name, row.control, scope, value.amount, value.words, row.level == "soft", first, last, value.per)
 
 
-def _value(row: LimitRow, file: Path, line: int, problems: Problems) -> tuple[Decimal, frozenset[str]] | None:
+class _Value(NamedTuple):
+    amount: Decimal = Decimal(0)
+    words: frozenset[str] = frozenset()
+    per: int = 0
+
+
+def _pattern(row: LimitRow, name: str) -> str | None:
+    """What a column of the scope says; of ord_type the FIX value of the word."""
+    text = getattr(row, name)
+    return ORD_TYPES.get(text, text) if name == "ord_type" and text is not None else text
+
+
+def _pair(row: LimitRow, kind: str) -> _Value:
+    found = _PAIRS[kind][0].fullmatch(row.value)
+    amount = plain_decimal(found[1]) if found else None
+    if found is None or not isinstance(amount, Decimal) or amount <= 0:
+        raise ValueError("not two numbers")
+    if kind == "window" and not 0 < int(found[2]) <= _MOST_SECONDS:
+        raise ValueError("not so many seconds")
+    return _Value(amount, per=int(found[2]))
+
+
+def _value(row: LimitRow, file: Path, line: int, problems: Problems) -> _Value | None:
     kind = CONTROLS[row.control].value
     try:
         if kind == "amount":
             amount = plain_decimal(row.value)
             if not isinstance(amount, Decimal) or amount < 0:
                 raise ValueError("not a number, or below zero")
-            return amount, frozenset()
+            return _Value(amount)
+        if kind in _PAIRS:
+            return _pair(row, kind)
         words = [word.strip() for word in row.value.split(";")]
         if kind == "codes":
-            return Decimal(0), frozenset(fix_value(word, *_CODES[row.control]) for word in words)
+            return _Value(words=frozenset(fix_value(word, *_CODES[row.control]) for word in words))
         if not set(words) <= set(kind.split("|")):
             raise ValueError("not one of the words")
-        return Decimal(0), frozenset(words)
+        return _Value(words=frozenset(words))
     except ValueError:
         wanted = {"amount": "a number of at least 0", "codes": "words such as limit;market, or FIX values"}
+        wanted |= {kind: text for kind, (_, text) in _PAIRS.items()}
         remedy = f"write {wanted.get(kind, ' or '.join(kind.split('|')))}"
         problems.add(file, f"line {line} value", f'"{row.value}" is no value of {row.control}', remedy)
         return None

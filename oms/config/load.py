@@ -8,13 +8,19 @@ others, or raises one ConfigError with all problems found. It writes nothing and
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
+from oms.config.breakers import BreakerRule
+from oms.config.control import Control
 from oms.config.crosscheck import Parts, check_all
 from oms.config.limit_rows import read_limit_rows
+from oms.config.markets import Market, read_markets
+from oms.config.outbound import ReplaceDiscipline
 from oms.config.people import Exceptions, Operators
+from oms.config.prices import Prices
 from oms.config.problems import Problems
 from oms.config.reference import Account, Instrument, read_accounts, read_instruments
 from oms.config.rules import LimitRule, RouteRule
@@ -26,6 +32,7 @@ from oms.core.terms import Limit
 from oms.errors import Problem
 
 Part = TypeVar("Part", Files, Gateway)
+Named = TypeVar("Named", Operators, Control)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +58,14 @@ class Config:
     log: Log
     operators: Operators
     exceptions: Exceptions
+    control: Control
     limit_rows: tuple[Limit, ...] = ()
+    replace_discipline: tuple[ReplaceDiscipline, ...] = ()
+    markets: Mapping[str, Market] = field(default_factory=dict)
+    breakers: tuple[BreakerRule, ...] = ()
+    require_row: bool = False  # an order needs a row of the limits file that names its client or account
+    max_price_age: int | None = None  # seconds
+    prices: Prices = field(default_factory=Prices)
     warnings: tuple[Problem, ...] = ()
 
     def limit_for(self, client: str, account: str, symbol: str) -> LimitRule | None:
@@ -105,8 +119,9 @@ def load(path: Path) -> Config:
     limit_rows: tuple[Limit, ...] = ()
     if files.limits is not None:
         limit_rows = read_limit_rows(files.limits, f"[files] limits in {file.name}", problems)
+    markets = read_markets(files.markets, f"[files] markets in {file.name}", problems)
     if whole is not None:
-        parts = Parts(file, whole, files, sessions, instruments, accounts, state_dir)
+        parts = Parts(file, whole, files, sessions, instruments, accounts, state_dir, markets)
         check_all(parts, problems)
     problems.stop_if_any()
     assert whole is not None
@@ -120,13 +135,20 @@ def load(path: Path) -> Config:
         inbox=whole.inbox,
         limits=whole.limits.rules(),
         routes=whole.routes,
+        replace_discipline=whole.replace_discipline,
+        breakers=whole.breakers,
         instruments=instruments,
         accounts=accounts,
         sessions=sessions.specs,
         limit_rows=limit_rows,
+        markets=markets,
+        require_row=whole.limits.asks_for_row(whole.gateway.environment),
+        max_price_age=whole.limits.max_price_age,
+        prices=whole.prices.beside(file.parent),
         metrics=whole.metrics,
         log=whole.log.model_copy(update={"file": log_file}),
-        operators=whole.operators,
+        operators=_with_paths(whole.operators, file, "file"),
+        control=_with_paths(whole.control, file, "certificate", "private_key", "client_ca"),
         exceptions=whole.exceptions,
         warnings=tuple(problems.warnings),
     )
@@ -135,6 +157,12 @@ def load(path: Path) -> Config:
 def _alone(model: type[Part], data: object) -> Part:
     """One section by itself, its defaults where it is wrong; what is wrong has been noted with the whole."""
     return Problems().validated(model, data or {}, Path()) or model()
+
+
+def _with_paths(section: Named, file: Path, *names: str) -> Named:
+    """A section with these file names, where given, relative to the directory of oms.toml."""
+    given = {name: path for name in names if (path := getattr(section, name)) is not None}
+    return section.model_copy(update={name: _beside(file, path) for name, path in given.items()})
 
 
 def _beside(file: Path, path: Path) -> Path:

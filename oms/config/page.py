@@ -16,16 +16,23 @@ from typing import Any
 
 from pydantic.fields import FieldInfo
 
+from oms.config.breakers import BreakerRule
 from oms.config.broker_file import BrokerFile
+from oms.config.control import Control as ControlSocket
 from oms.config.dialects import Dialect, TagRules
 from oms.config.limit_rows import LimitRow
+from oms.config.markets import HalfDay, Market
+from oms.config.outbound import Outbound, ReplaceDiscipline, TooFastRule
 from oms.config.people import Exceptions, Operators
+from oms.config.prices import Prices, Source
 from oms.config.problems import Section, text_of
+from oms.config.reconcile import Reconcile
 from oms.config.reference import Account, Instrument
 from oms.config.rules import LimitRule, Limits, RouteRule
 from oms.config.session_keys import KEYS, REFUSED, SessionKey
 from oms.config.settings import Database, Files, Gateway, Inbox, Log, Metrics
 from oms.config.tag_rules import TagRule, Translate, Translation
+from oms.core.breaker_rules import MEASURES, Measure
 from oms.core.limits import CONTROLS, Control
 
 MODELS: dict[str, type[Section]] = {
@@ -36,12 +43,20 @@ MODELS: dict[str, type[Section]] = {
     "limits": Limits,
     "limits.override": LimitRule,
     "routes": RouteRule,
+    "breakers": BreakerRule,
+    "prices": Prices,
+    "prices.source": Source,
     "operators": Operators,
+    "control": ControlSocket,
     "exceptions": Exceptions,
     "metrics": Metrics,
     "log": Log,
     "dialect": Dialect,
     "dialect tags": TagRules,
+    "dialect outbound": Outbound,
+    "dialect too fast": TooFastRule,
+    "replace discipline": ReplaceDiscipline,
+    "dialect reconcile": Reconcile,
     "dialect file": BrokerFile,
     "dialect rules": TagRule,
     "dialect translate": Translate,
@@ -49,6 +64,8 @@ MODELS: dict[str, type[Section]] = {
     "instruments": Instrument,
     "accounts": Account,
     "limit rows": LimitRow,
+    "markets": Market,
+    "half days": HalfDay,
 }
 TABLES = {
     "instruments",
@@ -64,6 +81,7 @@ def tables() -> dict[str, str]:
     made = {name: _model_table(model, name in TABLES) for name, model in MODELS.items()}
     made["sessions"] = _rows(("Key", "For", "Takes", "Default", "Meaning"), map(_session_row, KEYS))
     made["controls"] = _rows(("Control", "Value", "Looks at"), map(_control_row, CONTROLS.items()))
+    made["measures"] = _rows(("Measure", "Watches", "May name"), map(_measure_row, MEASURES.items()))
     refused = ((f"`{pattern.replace('|', '/')}`", problem, remedy) for pattern, problem, remedy in REFUSED)
     made["refused"] = _rows(("Key", "Why", "Instead"), refused)
     return made
@@ -128,9 +146,17 @@ def _written(value: Any) -> str:
     return f'"{value}"'
 
 
+def _measure_row(one: tuple[str, Measure]) -> tuple[str, str, str]:
+    name, measure = one
+    if measure.one_part:
+        return f"`{name}`", measure.meaning, " or ".join(measure.parts)
+    return f"`{name}`", measure.meaning, ", ".join(measure.parts) or "nothing"
+
+
 def _control_row(one: tuple[str, Control]) -> tuple[str, str, str]:
     name, control = one
     values = {"amount": "number", "codes": "words or FIX values, set apart by ;"}
+    values |= {"ratio": "number after orders", "window": "number in seconds"}
     return f"`{name}`", values.get(control.value, control.value.replace("|", " or ")), (control.check.__doc__ or "")
 
 
@@ -145,7 +171,7 @@ def _session_row(key: SessionKey) -> tuple[str, ...]:
         only = key.broker_default if key.role == "broker" else key.client_default
         default = f"`{only}`" if only else ("required" if key.required else "absent")
     else:
-        default = ", ".join(f"`{value}` for {side}" for side, value in defaults.items())
+        default = ", ".join(f"`{value}` for {side}" for side, value in defaults.items() if value is not None)
     return f"`{key.name}`", who, key.kind.expects, default, key.meaning
 
 

@@ -10,10 +10,22 @@ from typing import Literal, get_args
 
 from pydantic import StrictInt, field_validator
 
-from oms.config.problems import Section, key, show, wrong
+from oms.config.problems import FileName, Section, key, show, wrong
 from oms.config.rules import NAME
 
-Verb = Literal["fills.add", "fills.correct", "fills.bust", "fills.link", "sessions.set_seq", "kill.release"]
+Verb = Literal[
+    "fills.add",
+    "fills.correct",
+    "fills.bust",
+    "fills.link",
+    "sessions.set_seq",
+    "kill.release",
+    "trading.on",
+    "limits.apply",
+    "breakers.reset",
+    "orders.settle",
+]
+Role = Literal["viewer", "trader", "risk", "operations", "admin"]
 _YEAR_MINUTES = 525_600
 
 
@@ -34,6 +46,25 @@ class Operators(Section):
         expects="a table of operator name to system user",
         example='{ ann = "ann", bob = 1002 }',
     )
+    file: FileName | None = key(
+        None,
+        "Who has which role, scope and token; written by `oms people`, read again when it changes. Absent: every one "
+        "of `users` may give every command.",
+        expects="a file name",
+        example='"people.json"',
+    )
+    owner_role: Literal["viewer", "trader", "risk", "operations", "admin", "none"] = key(
+        "admin",
+        "Role of the user that runs the gateway and of root, where the file does not name them.",
+        expects='"viewer", "trader", "risk", "operations", "admin" or "none"',
+        example='"none"',
+    )
+    default_role: Literal["viewer", "none"] = key(
+        "none",
+        "Role of a system user who may open the socket and is nobody's of the file.",
+        expects='"viewer" or "none"',
+        example='"viewer"',
+    )
     socket_group: str | None = key(
         None,
         "System group that may open the control socket; absent: only the user who runs the gateway, and root.",
@@ -42,9 +73,9 @@ class Operators(Section):
         min_length=1,
     )
     two_people: tuple[Verb, ...] = key(
-        ("fills.add", "fills.correct", "fills.bust", "sessions.set_seq"),
+        ("fills.add", "fills.correct", "fills.bust", "orders.settle", "sessions.set_seq"),
         "What one operator proposes and another approves. sessions.set_seq needs it only where fills or orders are "
-        "at risk.",
+        "at risk, orders.settle only where an order ends or a replace is settled.",
         expects="a list of " + ", ".join(f'"{verb}"' for verb in get_args(Verb)),
         example='["fills.add", "fills.correct", "fills.bust", "sessions.set_seq"]',
     )

@@ -16,9 +16,9 @@ import typing
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails, PydanticCustomError
 
@@ -28,6 +28,17 @@ Model = TypeVar("Model", bound=BaseModel)
 REQUIRED: Any = ...
 SHOWN_CHARACTERS = 60
 LISTED_NAMES = 12
+
+
+def _path(value: object) -> object:
+    if isinstance(value, str) and value.strip() and value.isprintable():
+        return Path(value)
+    if isinstance(value, Path):
+        return value
+    raise ValueError("not a file name")
+
+
+FileName = Annotated[Path, BeforeValidator(_path)]
 
 
 class Section(BaseModel):

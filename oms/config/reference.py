@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, TypeVar
@@ -37,6 +38,16 @@ def _patterns(value: object) -> object:
     return tuple(item for item in items if item)
 
 
+def utc_moment(value: object) -> datetime:
+    """A moment written with its offset, in UTC. Raises ValueError."""
+    moment = datetime.fromisoformat(value) if isinstance(value, str) else value
+    if not isinstance(moment, datetime) or moment.tzinfo is None:
+        raise ValueError("not a moment with its offset from UTC")
+    return moment.astimezone(UTC)
+
+
+A_MOMENT = "a date and time with Z or an offset"
+UtcMoment = Annotated[datetime, BeforeValidator(utc_moment)]
 Number = Annotated[Decimal, BeforeValidator(plain_decimal)]
 YesNo = Annotated[bool, BeforeValidator(_yes_or_no)]
 
@@ -75,6 +86,20 @@ class Instrument(Section):
     average_volume: Number | None = key(
         None, "Shares traded on an average day, for max_volume_share.", expects=A_NUMBER, example="50000000", gt=0
     )
+    market: str = key("", "Whose hours count, of the markets file. Empty: none.", expects=A_NAME, example="XNYS")
+
+    reference_at: UtcMoment | None = key(
+        None,
+        "As of when reference_price is. Empty: nobody knows, and [limits] max_price_age refuses it.",
+        expects=A_MOMENT,
+        example="2026-03-02T16:30:00Z",
+    )
+
+    @model_validator(mode="after")
+    def _time_of_price(self) -> Instrument:
+        if self.reference_at is not None and self.reference_price is None:
+            raise wrong("reference_at without reference_price", "write the price too, or remove the time")
+        return self
 
     @model_validator(mode="after")
     def _band(self) -> Instrument:

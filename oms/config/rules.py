@@ -12,7 +12,7 @@ from decimal import Decimal
 from fnmatch import fnmatchcase
 from typing import Annotated
 
-from pydantic import BeforeValidator, StringConstraints, model_validator
+from pydantic import BeforeValidator, StrictBool, StrictInt, StringConstraints, model_validator
 
 from oms.config.problems import REQUIRED, Section, key, plain_decimal, wrong
 
@@ -133,6 +133,22 @@ class Limits(Section):
         example="1000000",
         gt=0,
     )
+    require_row: StrictBool | None = key(
+        None,
+        "Whether an order also needs a hard row of the limits file ([files] limits) that names its client or its "
+        "account, by name or by a pattern other than *. Absent: true on live, false on test.",
+        expects="true or false",
+        example="true",
+    )
+    max_price_age: StrictInt | None = key(
+        None,
+        "Seconds: an order that is valued at the reference price, or held against it by price_collar, is refused "
+        "(stale_price) where that price is older or nobody knows as of when it is. Absent: at any age.",
+        expects="a whole number from 1 to 31536000",
+        example="900",
+        ge=1,
+        le=31_536_000,
+    )
     override: tuple[LimitRule, ...] = key(
         (), "Rules that replace the default where they match.", expects="[[limits.override]] sections"
     )
@@ -143,6 +159,10 @@ class Limits(Section):
             missing = "max_order_qty" if self.max_order_qty is None else "max_order_notional"
             raise wrong("only one of max_order_qty and max_order_notional", f"add {missing}")
         return self
+
+    def asks_for_row(self, environment: str) -> bool:
+        """Whether an order needs a row of the limits file that names its client or its account."""
+        return environment == "live" if self.require_row is None else self.require_row
 
     def rules(self) -> tuple[LimitRule, ...]:
         """All rules: the default first (if there is one), then the overrides in file order."""

@@ -18,6 +18,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from oms.config.throttles import DISCONNECT_AFTER, LOGON_AFTER_SECONDS, POLICIES
+
 Role = Literal["client", "broker", "drop_copy"]
 Side = Literal["client", "broker"]  # who connects to us (acceptor), and to whom we connect (initiator)
 
@@ -92,6 +94,7 @@ NAME = _pattern("1 to 32 letters, digits, _ or -", "CLIENT1", r"[A-Za-z0-9_-]{1,
 DIALECT = _pattern("the name of a dialect file without .toml", "standard-fix44", r"[A-Za-z0-9_-]{1,64}")
 YES = Kind("Y, which this gateway relies on", "Y", lambda text: text == "Y")
 VERSION = _choice("FIX.4.2", "FIX.4.4", "FIXT.1.1")
+SECRET = _pattern("one line, the place of a secret", "file:/run/secrets/oms_client1", r".{1,800}")
 GRACE_SECONDS = 10
 TIMES_IN_FORCE = {"GTC": "1", "GTD": "6"}
 APPL_VERSION = _choice("FIX.5.0SP2", "9")
@@ -116,6 +119,17 @@ KEYS: tuple[SessionKey, ...] = (
     _key("OmsName", NAME, "Name of the session in oms.toml, logs and the ledger. Absent: TargetCompID."),
     _key("OmsDialect", DIALECT, "Dialect of the counterparty. Absent: the standard one of its FIX version."),
     _key("OmsTls", FLAG, "Whether the connection is TLS. The same for all sessions of a ConnectionType.", "N"),
+    _key(
+        "OmsEnvironment",
+        _choice("live", "test"),
+        "Environment that the CompIDs and the host are of; must be that of [gateway]. Required on live.",
+    ),
+    _key(
+        "OmsAllowLoopback",
+        FLAG,
+        "Y: on live too SocketConnectHost may be this machine, where a tunnel or proxy leads to the broker.",
+        role="broker",
+    ),
     _key("BeginString", VERSION, "FIX version of the session.", required=True),
     _key("DefaultApplVerID", APPL_VERSION, "FIX version of the application messages.", fixt=True, required=True),
     _key("SenderCompID", COMP_ID, "This gateway's CompID.", required=True),
@@ -138,6 +152,56 @@ KEYS: tuple[SessionKey, ...] = (
         "OmsCancelOnDisconnectExempt",
         _choice("GTC", "GTD", "GTC,GTD"),
         "With OmsCancelOnDisconnect=Y: orders of this TimeInForce(59) stay. Absent: none do.",
+        role="client",
+    ),
+    _key("OmsNews", FLAG, "Y tells a client with News(B) of kill switches and of trading off and on.", role="client"),
+    # who may log on
+    _key("OmsUsername", TEXT, "Username(553) of the Logon(A): a client's, or ours at a broker. With OmsPassword."),
+    _key(
+        "OmsPassword",
+        SECRET,
+        "Password(554) of the Logon(A): file:NAME, env:NAME or command:PROGRAM; of a client also its hash scrypt:... "
+        "(`oms sessions password-hash`). Absent: a client's is not asked for, a broker is told none.",
+    ),
+    _key(
+        "OmsPasswordIn",
+        _choice("Password", "RawData"),
+        "Where a broker takes it: Password(554), or RawData(96) as before FIX 4.3.",
+        role="broker",
+    ),
+    # how much a client may send
+    _key(
+        "OmsMaxRate",
+        _count(1, 100_000, "50"),
+        "Messages a second that a client may send; OrderCancelRequest(F) and OrderMassCancelRequest(q) never count. "
+        "Absent: any number.",
+        role="client",
+    ),
+    _key(
+        "OmsOverRate",
+        _choice(*POLICIES),
+        "With OmsMaxRate: whether more is refused, waits for its turn, or is refused and logs the client out. "
+        f"Absent: {POLICIES[0]}.",
+        role="client",
+    ),
+    _key(
+        "OmsMaxDelayed",
+        _count(1, 1_000_000, "200"),
+        "With OmsOverRate=delay: messages that may wait before the oldest is refused. Absent: as many as OmsMaxRate. "
+        "From [inbox] per_session on nothing is refused; the connection waits, and so do the cancels in it.",
+        role="client",
+    ),
+    _key(
+        "OmsDisconnectAfter",
+        _count(1, 1_000_000, "100"),
+        "With OmsOverRate=disconnect: refusals within a second after which the client is logged out. "
+        f"Absent: {DISCONNECT_AFTER}.",
+        role="client",
+    ),
+    _key(
+        "OmsLogonAfterSeconds",
+        SECONDS,
+        f"With OmsOverRate=disconnect: seconds until it may log on again. Absent: {LOGON_AFTER_SECONDS}.",
         role="client",
     ),
     # dictionaries
@@ -181,7 +245,13 @@ KEYS: tuple[SessionKey, ...] = (
     ),
     _key("SocketNodelay", FLAG, "Send at once (TCP_NODELAY).", "Y", engine_wide=True),
     _key("SocketSendBufferSize", BYTES, "Bytes of the socket's send buffer.", engine_wide=True),
-    _key("SocketReceiveBufferSize", BYTES, "Bytes of the socket's receive buffer.", engine_wide=True),
+    _key(
+        "SocketReceiveBufferSize",
+        BYTES,
+        "Bytes of the socket's receive buffer. A client's cancels wait behind what it holds.",
+        engine_wide=True,
+        client_default="32768",
+    ),
     # schedule; without one the session never ends and its numbers are never reset
     _key("NonStopSession", FLAG, "No schedule: sequence numbers run on. Set where no StartTime is."),
     _key("StartTime", TIME, "UTC time at which the session begins and its numbers start at 1."),
@@ -232,7 +302,7 @@ KEYS: tuple[SessionKey, ...] = (
     _key(
         "CertificateVerifyLevel",
         _count(0, 2, "2"),
-        "Client certificates: 0 not asked for, 1 checked if shown, 2 required.",
+        "Client certificates: 0 not asked for, 1 required, 2 checked if shown.",
         role="client",
         engine_wide=True,
     ),
@@ -305,6 +375,14 @@ def cancel_on_disconnect(values: dict[str, str]) -> dict[str, Any]:
         "cancel_after": int(values.get("OmsCancelOnDisconnectSeconds", GRACE_SECONDS)),
         "cancel_exempt": "".join(TIMES_IN_FORCE[one] for one in exempt if one),
     }
+
+
+def credentials(values: dict[str, str]) -> dict[str, Any]:
+    """What a session's spec has of its Logon(A), nothing where no password is configured."""
+    if "OmsPassword" not in values:
+        return {}
+    found: dict[str, Any] = {"username": values.get("OmsUsername", ""), "password": values["OmsPassword"]}
+    return found | {"password_in_raw_data": values.get("OmsPasswordIn") == "RawData"}
 
 
 def refusal(name: str) -> tuple[str, str] | None:

@@ -24,6 +24,7 @@ from oms.config.dictionaries import (
 )
 from oms.config.problems import Problems
 from oms.config.rule_checks import misfits
+from oms.config.secrets import is_hashed, is_reference
 from oms.config.session_keys import (
     BY_LOWER_NAME,
     KEYS,
@@ -34,9 +35,11 @@ from oms.config.session_keys import (
     Role,
     Side,
     cancel_on_disconnect,
+    credentials,
     find,
 )
 from oms.config.sessions import Sessions, SessionSpec
+from oms.config.throttles import contradictions, rate_of
 
 SIDES: dict[str, Side] = {"acceptor": "client", "initiator": "broker"}
 RESETS = ("ResetOnLogon", "ResetOnLogout", "ResetOnDisconnect")
@@ -129,8 +132,15 @@ class SessionReader:
         if found is None or dialect is None:
             return None
         transport, application = found
-        self._check_disconnect(section, merged)
+        self._check_refined(section, merged)
+        self._check_password(section, merged)
         self._check_dialect(section, dialect, application)
+        if merged.get("OmsNews") == "Y" and "B" not in application.messages:
+            self._add(
+                f"{section.title} OmsNews",
+                f"{application.path.name} lacks MsgType(35)=B",
+                "add it, or remove OmsNews",
+            )
         qualifier = settings.get("SessionQualifier", "")
         session_id = f"{begin_string}:{settings['SenderCompID']}->{settings['TargetCompID']}"
         return SessionSpec(
@@ -151,15 +161,39 @@ class SessionReader:
             tls=merged.get("OmsTls", "N") == "Y",
             settings=settings,
             drop_copy_of=merged.get("OmsDropCopyOf", ""),
+            news=merged.get("OmsNews") == "Y" and role == "client",
+            environment=merged.get("OmsEnvironment", ""),
+            allow_loopback=merged.get("OmsAllowLoopback") == "Y",
+            **credentials(merged),
             **cancel_on_disconnect(merged if role == "client" else {}),
+            **rate_of(merged if role == "client" else {}),
         )
 
-    def _check_disconnect(self, section: CfgSection, merged: dict[str, str]) -> None:
-        """What refines cancel on disconnect needs it."""
+    def _check_refined(self, section: CfgSection, merged: dict[str, str]) -> None:
+        """What refines cancel on disconnect, or a rate, needs it."""
         for name in ("OmsCancelOnDisconnectSeconds", "OmsCancelOnDisconnectExempt"):
             if name in section.values and merged.get("OmsCancelOnDisconnect") != "Y":
                 remedy = "add OmsCancelOnDisconnect=Y, or remove it"
                 self._add(f"{section.title} {name}", "without OmsCancelOnDisconnect=Y", remedy)
+        for name, problem, remedy in contradictions(section.values, merged):
+            self._add(f"{section.title} {name}", problem, remedy)
+
+    def _check_password(self, section: CfgSection, merged: dict[str, str]) -> None:
+        """A password is named, not written; what is wrong with one is told without it."""
+        kept = merged.get("OmsPassword", "")
+        if kept and not is_reference(kept) and not (is_hashed(kept) and merged["ConnectionType"] == "acceptor"):
+            where = _where(section, "OmsPassword")
+            if kept.startswith("scrypt:") and merged["ConnectionType"] == "initiator":
+                remedy = "name its place, such as OmsPassword=file:NAME"
+                self._add(where, "a hash, and the broker has to be told the password itself", remedy)
+            elif kept.startswith("scrypt:"):
+                self._add(where, "no hash that can be read", "make it with `oms sessions password-hash`")
+            else:
+                remedy = "name its place: OmsPassword=file:NAME; or a client's hash (`oms sessions password-hash`)"
+                self._add(where, "the password itself", remedy)
+        for name in ("OmsUsername", "OmsPasswordIn"):
+            if name in section.values and not kept:
+                self._add(f"{section.title} {name}", "without OmsPassword", "add OmsPassword, or remove it")
 
     def _missing(self, section: CfgSection, name: str) -> None:
         example = BY_LOWER_NAME[name.lower()].kind.example
@@ -346,7 +380,7 @@ class SessionReader:
                     self._add(
                         f"[SESSION] {spec.name} AllowedRemoteAddresses",
                         "not checked by QuickFIX on TLS sessions",
-                        "remove it; use CertificateVerifyLevel=2, or a firewall",
+                        "remove it; use CertificateVerifyLevel=1, or a firewall",
                     )
         written = [name for name in TLS_KEYS if name in default.values]
         if written and not any(spec.tls for spec in sessions.specs.values()) and sessions.specs:

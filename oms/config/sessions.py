@@ -16,6 +16,7 @@ from typing import Literal
 
 from oms.config.dialects import Dialect
 from oms.config.session_keys import Role, Side, find
+from oms.config.throttles import Rate
 
 BeginString = Literal["FIX.4.2", "FIX.4.4", "FIXT.1.1"]
 ApplVerID = Literal["FIX.4.2", "FIX.4.4", "FIX.5.0SP2"]
@@ -30,7 +31,9 @@ class SessionSpec:
     the directory of the message store; ``settings`` is everything QuickFIX gets; ``drop_copy_of`` is the broker
     whose reports are copied there, '' for any other session. ``cancel_after`` is how many seconds a client may be
     logged out before its live orders are canceled, None for ever; ``cancel_exempt`` has the TimeInForce(59) values of
-    orders that are left alone.
+    orders that are left alone. ``rate`` is what a client may send a second. ``news``: a client is told with News(B).
+    ``password`` is the place of a secret, or of a client its hash; '' where a session has none. ``environment`` is
+    "test", "live" or '' where it is not marked.
     """
 
     name: str
@@ -52,11 +55,23 @@ class SessionSpec:
     drop_copy_of: str = ""
     cancel_after: int | None = None
     cancel_exempt: str = ""
+    rate: Rate | None = None
+    news: bool = False
+    username: str = ""
+    password: str = field(default="", repr=False)
+    password_in_raw_data: bool = False
+    environment: str = ""
+    allow_loopback: bool = False  # on live too it may lead to this machine
 
     @property
     def side(self) -> Side:
         """Which engine it belongs to: "client" is that of the acceptors, "broker" that of the initiators."""
         return "client" if self.settings["ConnectionType"] == "acceptor" else "broker"
+
+    @property
+    def paced(self) -> bool:
+        """Whether it takes so many messages a second only, so that the most urgent leaves first."""
+        return self.role == "broker" and self.dialect.outbound.max_messages_per_second > 0
 
     @property
     def store_prefix(self) -> str:

@@ -9,16 +9,21 @@ rule at all, so that the gateway refuses it; money and quantities are decimals; 
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, StrictBool, StrictInt, field_validator, model_validator
+from pydantic import BeforeValidator, SecretStr, StrictBool, StrictInt, field_validator, model_validator
 
+from oms.config.breakers import BreakerRule
+from oms.config.control import Control
+from oms.config.outbound import ReplaceDiscipline
 from oms.config.people import Exceptions, Operators
-from oms.config.problems import Section, key, wrong
+from oms.config.prices import Prices
+from oms.config.problems import FileName, Section, key, wrong
 from oms.config.rules import NAME, Limits, RouteRule
+from oms.config.secrets import is_reference
 
 
 def _utc_time(value: object) -> object:
@@ -29,16 +34,7 @@ def _utc_time(value: object) -> object:
     raise ValueError("not a time of day in UTC")
 
 
-def _path(value: object) -> object:
-    if isinstance(value, str) and value.strip() and value.isprintable():
-        return Path(value)
-    if isinstance(value, Path):
-        return value
-    raise ValueError("not a file name")
-
-
 UtcTime = Annotated[time, BeforeValidator(_utc_time)]
-FileName = Annotated[Path, BeforeValidator(_path)]
 
 
 class Gateway(Section):
@@ -53,7 +49,8 @@ class Gateway(Section):
     )
     environment: Literal["test", "live"] = key(
         "test",
-        'Shown everywhere a person looks. "live" adds warnings about what a live desk should not do.',
+        "Shown everywhere a person looks; the ledger keeps the one it was first used with, and no gateway of the "
+        'other starts on it. "live" asks more of the configuration: marked sessions, brokers on other machines.',
         expects='"test" or "live"',
         example='"test"',
     )
@@ -66,9 +63,17 @@ class Gateway(Section):
     )
     trading: Literal["on", "off"] = key(
         "off",
-        'With "off" new orders and replaces that add risk are refused; sessions, cancels and reports still work.',
+        'The ceiling of `oms trading`: with "off" nobody switches trading on. While trading is off new orders and '
+        "replaces that add risk are refused; sessions, cancels and reports still work.",
         expects='"on" or "off"',
         example='"off"',
+    )
+    after_unclean_stop: Literal["wait", "trade"] = key(
+        "wait",
+        'After a stop that was none in order (kill -9, a crash, a take-over from a gateway that is gone): "wait" '
+        'keeps trading off until `oms trading on`; "trade" leaves it as it was.',
+        expects='"wait" or "trade"',
+        example='"wait"',
     )
     trading_day_rollover: UtcTime = key(
         time(0, 0, tzinfo=UTC),
@@ -104,6 +109,12 @@ class Gateway(Section):
         ge=1,
         le=3600,
     )
+
+    @property
+    def rollover(self) -> timedelta:
+        """When a trade date begins, from midnight UTC."""
+        at = self.trading_day_rollover
+        return timedelta(hours=at.hour, minutes=at.minute, seconds=at.second)
 
     def trade_date(self, moment: datetime) -> date:
         """The trade date of an aware moment: the UTC date on which its trading day began."""
@@ -145,6 +156,12 @@ class Files(Section):
         expects="a file name",
         example='"limits.csv"',
     )
+    markets: FileName | None = key(
+        None,
+        "When the markets that instruments name take orders: sessions, holidays, half days. Absent: at any time.",
+        expects="a file name",
+        example='"markets.toml"',
+    )
 
 
 class Database(Section):
@@ -154,7 +171,8 @@ class Database(Section):
         None,
         "Postgres of the ledger, as the role that may only insert into journal and fills. Absent: "
         "embedded Postgres. "
-        "Keep the password out of the file: libpq reads PGPASSWORD or ~/.pgpass.",
+        "Keep the password out of the file: name its place in password, or let libpq read ~/.pgpass. May itself be "
+        "file:NAME, env:NAME or command:PROGRAM.",
         expects="a URL postgresql://USER@HOST:PORT/DATABASE",
         example='"postgresql://oms@localhost:5432/oms"',
         repr=False,
@@ -167,11 +185,31 @@ class Database(Section):
         repr=False,
     )
 
+    password: SecretStr | None = key(
+        None,
+        "Password for url: file:NAME, env:NAME or command:PROGRAM, read when the database is opened.",
+        expects="the place of a secret",
+        example='"file:/run/secrets/oms_db"',
+    )
+    owner_password: SecretStr | None = key(
+        None,
+        "Password for owner_url, likewise.",
+        expects="the place of a secret",
+        example='"env:OMS_OWNER_PASSWORD"',
+    )
+
+    @field_validator("password", "owner_password", mode="before")
+    @classmethod
+    def _names_a_place(cls, value: object) -> object:
+        if value is not None and not (isinstance(value, str) and is_reference(value)):
+            raise wrong("the password itself", 'name its place, such as "file:/run/secrets/oms_db"')  # not shown
+        return value
+
     @field_validator("url", "owner_url")
     @classmethod
     def _is_postgres(cls, value: str | None) -> str | None:
-        if value is None:
-            return None
+        if value is None or is_reference(value):
+            return value
         try:
             parts = urlsplit(value)
             usable = parts.scheme in ("postgresql", "postgresql+psycopg") and len(parts.path) > 1 and parts.port != 0
@@ -188,6 +226,12 @@ class Database(Section):
     def _owner_needs_url(self) -> Database:
         if self.owner_url is not None and self.url is None:
             raise wrong("owner_url without url", "add url, or remove owner_url for the embedded Postgres")
+        for name, password, url in (
+            ("password", self.password, self.url),
+            ("owner_password", self.owner_password, self.owner_url),
+        ):
+            if password is not None and url is None:
+                raise wrong(f"{name} without the URL that it is for", f"add {name.replace('password', 'url')}")
         return self
 
 
@@ -195,10 +239,11 @@ class Inbox(Section):
     """How much may wait between the FIX sessions and the core."""
 
     per_session: StrictInt = key(
-        2000,
-        "Messages of one session that may wait; past it that session, and no other, feels back-pressure.",
+        500,
+        "Messages of one session that may wait; past it that session, and no other, feels back-pressure. A client's "
+        "cancels wait behind what it sent before them, and so behind no more than this.",
         expects="a whole number from 1 to 1000000",
-        example="2000",
+        example="500",
         ge=1,
         le=1_000_000,
     )
@@ -268,7 +313,13 @@ class OmsToml(Section):
     inbox: Inbox = key(Inbox, "What may wait.", expects="an [inbox] section")
     limits: Limits = key(Limits, "Limits per order.", expects="a [limits] section")
     routes: tuple[RouteRule, ...] = key((), "Where orders go.", expects="[[routes]] sections")
+    prices: Prices = key(Prices, "Where reference prices come from.", expects="a [prices] section")
+    breakers: tuple[BreakerRule, ...] = key((), "What stops by itself.", expects="[[breakers]] sections")
+    replace_discipline: tuple[ReplaceDiscipline, ...] = key(
+        (), "What replaces must keep to.", expects="[[replace_discipline]] sections"
+    )
     operators: Operators = key(Operators, "Who may command.", expects="an [operators] section")
+    control: Control = key(Control, "Commands from other machines.", expects="a [control] section")
     exceptions: Exceptions = key(Exceptions, "How long items may wait.", expects="an [exceptions] section")
     metrics: Metrics = key(Metrics, "Prometheus endpoint.", expects="a [metrics] section")
     log: Log = key(Log, "The log.", expects="a [log] section")

@@ -1,7 +1,7 @@
 """The working configuration that ``oms init`` writes and the demo starts from.
 
 Two clients (FIX.4.4, FIX.4.2) and two brokers (FIX.4.2, FIX.5.0SP2 over FIXT.1.1) on loopback. The texts are
-in ``demo/``; only ports and the trading switch are filled in. Limit: nothing here looks at what a directory
+in ``demo/``; only ports and what trading depends on are filled in. Limit: nothing here looks at what a directory
 already has.
 """
 
@@ -23,6 +23,7 @@ def demo_files(
     broker_ports: tuple[int, int] = (BROKER_PORT, BROKER_PORT + 1),
     trading: str = "off",
     metrics_port: int = 0,
+    after_unclean_stop: str = "wait",
 ) -> dict[str, str]:
     """The texts of the configuration by file name relative to its directory."""
     values = {
@@ -30,6 +31,7 @@ def demo_files(
         "broker_port_1": broker_ports[0],
         "broker_port_2": broker_ports[1],
         "trading": trading,
+        "after_unclean_stop": after_unclean_stop,
         "metrics_port": metrics_port,
     }
     texts = {}
@@ -47,9 +49,16 @@ def write_demo(
     broker_ports: tuple[int, int],
     trading: str,
     metrics_port: int = 0,
+    after_unclean_stop: str = "wait",
 ) -> Path:
     """Write the configuration, over what is there. Returns the path of oms.toml. Raises OSError."""
-    texts = demo_files(client_port=client_port, broker_ports=broker_ports, trading=trading, metrics_port=metrics_port)
+    texts = demo_files(
+        client_port=client_port,
+        broker_ports=broker_ports,
+        trading=trading,
+        metrics_port=metrics_port,
+        after_unclean_stop=after_unclean_stop,
+    )
     for name, text in texts.items():
         path = directory / name
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -3,8 +3,8 @@
 `approvals.propose`, `approvals.approve`, `approvals.reject`, `approvals.expire` are journaled like any command, what
 is refused as well, with the reason. A proposal is bound to its exact contents: the approver sends the hash of what
 was shown. Whose approval counts depends on the configuration, so the edge says it with the command (`barred`).
-Commands about fills are applied with the approval, in one event; others by the edge, once the approval is
-committed.
+Commands about fills and orders are applied with the approval, in one event; others by the edge, once the approval
+is committed.
 Limits: at most OPEN_LIMIT proposals wait, and of those that are over the last CLOSED_KEPT are remembered.
 """
 
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from oms.core import manual
+from oms.core import manual, settle
 from oms.core.book import Book, number_id
 from oms.core.messages import Command, Event, Pairs
 from oms.core.replies import Context
@@ -93,7 +93,7 @@ def _propose(ctx: Context, seq: int, event: Event, msg: Command) -> str:
     if waiting >= OPEN_LIMIT:
         return f"{waiting} proposals wait already; approve or reject some of them (`oms approvals list`)"
     made = proposal(seq, event.received_at, msg.operator, msg.args)
-    if made.verb in manual.VERBS and (problem := manual.problem(ctx, made.verb, dict(made.args))):
+    if problem := _problem(ctx, made.verb, dict(made.args)):
         return problem
     _take(ctx.book, made)
     order_id = order_id_of(ctx.book, dict(made.args))
@@ -127,12 +127,14 @@ def _approve(ctx: Context, seq: int, event: Event, operator: str, args: dict[str
             f" than would be done; `oms approvals show {found.proposal_id}` shows it"
         )
     contents = dict(found.args)
+    if problem := _problem(ctx, found.verb, contents):
+        _close(ctx, found, FAILED, operator, seq, problem)
+        return f"{found.proposal_id} cannot be done any more: {problem}"
+    people = {"proposer": found.proposer, "approver": operator, "proposal": found.proposal_id}
     if found.verb in manual.VERBS:
-        if problem := manual.problem(ctx, found.verb, contents):
-            _close(ctx, found, FAILED, operator, seq, problem)
-            return f"{found.proposal_id} cannot be done any more: {problem}"
-        people = {"proposer": found.proposer, "approver": operator, "proposal": found.proposal_id}
         manual.apply(ctx, seq, event, found.verb, contents, people)
+    elif found.verb == settle.VERB:
+        settle.apply(ctx, seq, event, contents, people)
     _close(ctx, found, APPROVED, operator, seq, args.get("text", ""))
     return ""
 
@@ -149,6 +151,13 @@ def _expire(ctx: Context, seq: int, event: Event, args: dict[str, str]) -> str:
     if found is not None and event.received_at > found.expires_at:
         _close(ctx, found, EXPIRED, "", seq, "")
     return problem
+
+
+def _problem(ctx: Context, verb: str, args: Mapping[str, str]) -> str:
+    """Why a command that is applied with its approval cannot be done as things stand; '' if it can."""
+    if verb in manual.VERBS:
+        return manual.problem(ctx, verb, args)
+    return settle.problem(ctx, args) if verb == settle.VERB else ""
 
 
 # -- what they share ---------------------------------------------------------------------------------------

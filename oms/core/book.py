@@ -12,11 +12,11 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from decimal import Decimal
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from oms.core.copies import DropCopies
+from oms.core.differences import Told
 from oms.core.order import Child, Order, Request, is_for_replace, request_id_of
 from oms.core.rounds import Round
 from oms.core.seen import KEEP, Seen
@@ -61,6 +61,7 @@ class SessionState:
     in_msg_seq_num: int = 0
     logged_on: bool = False
     changed_at: object = None
+    news: bool = field(default=False, compare=False)  # a client that is told with News(B)
 
 
 class UsedIds(Protocol):
@@ -95,16 +96,24 @@ class Book:
     # What only matters to the running process: questions to brokers, and what they answered (`reconcile`).
     rounds: dict[str, Round] = field(default_factory=dict, compare=False)  # under way, by broker
     asked: dict[str, int] = field(default_factory=dict, compare=False)  # outside of a round: order -> journal row
-    told: dict[str, tuple[str, Decimal | None, Decimal | None]] = field(default_factory=dict, compare=False)
+    told: dict[str, Told] = field(default_factory=dict, compare=False)
     strangers: dict[tuple[str, str], int] = field(default_factory=dict, compare=False)  # raised: broker, OrderID(37)
     unanswered: dict[str, str] = field(default_factory=dict, compare=False)  # broker -> its open item
     proposals: dict[str, Proposal] = field(default_factory=dict)  # of operators: open ones, and the last closed
+    # Kill switches that clients were told of with News(B): whom, and of what scope (`news`).
+    told_of_kill: dict[str, tuple[tuple[str, ...], str]] = field(default_factory=dict, compare=False)
+    trading_item: str = ""  # the open item that tells of orders refused because trading is off (`trading`)
     drop_copies: DropCopies = field(default_factory=DropCopies)
     ledger: UsedIds | None = None
     keep_ids: int = KEEP
     client_keys_from: date = date.min
     keys_from: date = date.min  # of earlier days the ledger may have keys that were not loaded
     fill_keys_from: dict[str, date] = field(default_factory=dict)  # by broker, where later: days before are forgotten
+
+    def begin_run(self) -> None:
+        """A run of the gateway begins: what only mattered to the one before is forgotten (in a replay)."""
+        for known in (self.rounds, self.asked, self.told, self.strangers):
+            known.clear()
 
     def take_seq(self) -> int:
         """The next number of the journal; ids are made from it."""
@@ -116,6 +125,10 @@ class Book:
         """Whether a session is logged on, as far as its last event told."""
         state = self.sessions.get(session)
         return state is not None and state.logged_on
+
+    def is_shared(self) -> bool:
+        """Whether more than one client is logged on."""
+        return sum(one.logged_on and one.role == "client" for one in self.sessions.values()) > 1
 
     def _client_key_used(self, session: str, day: date, cl_ord_id: str) -> bool:
         return self.ledger is not None and self.ledger.client_key_used(session, day, cl_ord_id)

@@ -42,7 +42,7 @@ def command(ctx: Context, seq: int, event: Event, msg: Command) -> None:
         found.append([kind, order_id or about, text, seq])
     for item_id, kind, order_id in facts["closed"]:
         replies.resolve(ctx, seq, told, kind, item_id, order_id or None, f"{args['file']} agrees (row {seq})")
-    ctx.fx.detail["reconcile"] = _summary(args, round_id, found)
+    ctx.fx.detail["reconcile"] = _summary(args, round_id, found) | {"cause": f"operator {msg.operator}"}
     ctx.fx.order_id = round_id
     ctx.fx.detail["answer"] = {"round": round_id}
 

@@ -217,6 +217,13 @@ def _replaced(
     _tell(ctx, event, order, "5", request, child=child, body=body)
 
 
+def confirmed(ctx: Context, seq: int, event: Event, order: Order, child: Child, body: Pairs) -> None:
+    """Somebody who knows says that the broker has the new child; `body` goes into the client's report."""
+    request = _awaited(order, child)
+    if request is not None:
+        _replaced(ctx, seq, event, order, child, request, body)
+
+
 # -- when it does not go through -------------------------------------------------------------------------------
 
 

@@ -7,7 +7,7 @@ Ids given out: OrderID(37) from the journal row of the order, ClOrdID(11) to bro
 
 from __future__ import annotations
 
-from oms.core import cancel_new, replies
+from oms.core import cancel_new, replies, trading
 from oms.core import risk as codes
 from oms.core import tags as t
 from oms.core import transitions as life
@@ -22,11 +22,13 @@ from oms.core.messages import (
     ReplaceRequest,
 )
 from oms.core.order import HELD, SENT, Child, Order, Request
+from oms.core.replace_discipline import OUTSTANDING
 from oms.core.replies import Context
 from oms.core.risk import Asked
 from oms.core.routing import Routable
 
 NOBODY: frozenset[str] = frozenset()
+ALREADY_PENDING = "3"  # CxlRejReason(102): already in pending cancel or pending replace status
 
 
 def new_order(ctx: Context, seq: int, event: Event, msg: NewOrder) -> None:
@@ -46,6 +48,7 @@ def new_order(ctx: Context, seq: int, event: Event, msg: NewOrder) -> None:
     record(ctx, verdict)
     ctx.book.add(order)
     _warn(ctx, seq, event, order, verdict)
+    trading.told(ctx, seq, event, verdict)
     if verdict.ok:
         route_child(ctx, seq, order, verdict, msg.body)
     else:
@@ -260,17 +263,21 @@ def replace(ctx: Context, seq: int, event: Event, msg: ReplaceRequest) -> None:
         stop_px=msg.stop_px,
         at=event.received_at,
         trade_date=event.trade_date,
+        adds_risk=trading.adds_risk(order, msg.order_qty or order.order_qty, msg.price, msg.stop_px),
     )
     by_cancel_new = cancel_new.in_use(ctx, child)
     if by_cancel_new and order.pending_requests:
         _refuse_request(ctx, event, order, *ids, "3", f"{child.broker} takes one change of an order at a time")
         return
-    verdict = ctx.judge.replace(asked, child.broker, msg.body)
+    verdict = ctx.judge.undisciplined(order, asked, child.broker) or ctx.judge.replace(asked, child.broker, msg.body)
     record(ctx, verdict)
     _warn(ctx, seq, event, order, verdict)
     if not verdict.ok:
-        _refuse_request(ctx, event, order, *ids, "2", verdict.text)
+        trading.told(ctx, seq, event, verdict)
+        reason = ALREADY_PENDING if verdict.rule == OUTSTANDING else "2"
+        _refuse_request(ctx, event, order, *ids, reason, verdict.text)
         return
+    order.replaced_at = event.received_at
     request = _new_request(ctx, seq, event, order, *ids)
     request.order_qty, request.price, request.stop_px = asked.order_qty, asked.price, asked.stop_px
     if by_cancel_new:

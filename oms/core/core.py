@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from oms.core import (
     ageing,
+    breaker_side,
     broker_side,
     client_side,
     disconnect,
@@ -20,11 +21,14 @@ from oms.core import (
     inquiries,
     mass,
     operators,
+    price_side,
     reconcile,
     session_side,
+    throttled,
 )
 from oms.core import messages as m
 from oms.core.book import Book
+from oms.core.breaker_live import BreakerSide
 from oms.core.effects import Effects
 from oms.core.judge import Judge
 from oms.core.order import Order, is_ours, request_id_of
@@ -55,7 +59,11 @@ HANDLERS: dict[type, Handler] = {
     m.Overdue: ageing.overdue,
     m.Unmatched: drop_copy.unmatched,
     m.CancelOnDisconnect: disconnect.cancel,
+    m.Throttled: throttled.refuse,
+    m.OverRate: throttled.over_rate,
     m.Reconcile: reconcile.step,
+    m.Prices: price_side.quoted,
+    m.PriceSource: price_side.source_told,
     m.Command: operators.command,
 }
 
@@ -92,25 +100,43 @@ class Core:
 
     def apply(self, seq: int, event: m.Event) -> None:
         """Apply one event; its effects are added to the batch begun last."""
-        self._context.fx.begin()
+        fx = self._context.fx
+        fx.begin()
+        booked, raised = len(fx.fills), len(fx.items)
+        breakers = self._context.judge.breakers
         copies = self.book.drop_copies.of_session.get(event.session)
         if copies is not None and type(event.body) in drop_copy.MESSAGES:
             drop_copy.message(self._context, seq, event, copies)
+            if breakers is not None:
+                self._break(seq, event, breakers, booked, raised)
             return
         HANDLERS[type(event.body)](self._context, seq, event, event.body)
+        if breakers is not None:
+            self._break(seq, event, breakers, booked, raised)
         exposure = self._context.judge.exposure
         if exposure is not None:
             for touched in self._context.fx.touched:
                 exposure.moved(touched, event.trade_date)
+            for fill in self._context.fx.fills[booked:]:
+                traded = self.book.orders.get(fill.order_id or "")
+                if fill.kind == "trade" and traded is not None:
+                    exposure.executed(traded, fill.last_px, fill.received_at)
         order = self.book.orders.get(self._context.fx.order_id or "")
         if order is not None and order.open_items:
             ageing.settle(self._context, seq, event, order)
             doubt.settle(self._context, seq, event, order)
 
+    def _break(self, seq: int, event: m.Event, breakers: BreakerSide, booked: int, raised: int) -> None:
+        """Circuit breakers count the event, and what they do is done."""
+        if steps := breakers.after(event, self._context.fx, self.book, booked, raised):
+            breaker_side.after(self._context, seq, event, breakers, steps)
+
     def remember(self, order: Order) -> None:
         """Take an order of the ledger back into memory, finished: what it traded is in the totals already."""
         if self._context.judge.exposure is not None:
             self._context.judge.exposure.known(order)
+        if self._context.judge.breakers is not None:
+            self._context.judge.breakers.known(order)
         self.book.add(order)
         self.book.finish(order)
 

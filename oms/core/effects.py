@@ -59,6 +59,16 @@ class Witness(NamedTuple):
     side: str = ""
 
 
+class Price(NamedTuple):
+    """The reference price of a symbol: as of when, who gave it, and the journal row that took it."""
+
+    symbol: str
+    price: Decimal
+    at: datetime
+    source: str
+    seq: int
+
+
 @dataclass(slots=True)
 class Item:
     """One exception item: something that contradicts what we know, for a person to close."""
@@ -95,6 +105,7 @@ class Effects:
     witnesses: list[Witness] = field(default_factory=list)
     items: dict[str, Item] = field(default_factory=dict)
     sessions: set[str] = field(default_factory=set)
+    prices: dict[str, Price] = field(default_factory=dict)
     detail: dict[str, Any] = field(default_factory=dict)
     order_id: str | None = None
     touched: list[Order] = field(default_factory=list)  # by the event in hand

@@ -4,131 +4,88 @@ A projection is a tuple of DIMENSIONS; every combination of values in it has tot
 because money of two currencies has no sum. Totals move only by what an order has become (`moved`, after each event),
 never by time, but for those of the day, which begin anew with a trading day. What is pending counts at its worst: an
 order that may be replaced by a larger one as the larger, one whose outcome is unknown as working.
-Invariant: an order's part in the totals is noted on the order (`Order.counted`), so that nothing counts twice and
-what leaves memory leaves no trace but the totals. Owned by the core thread.
+Invariants: an order's part in the totals is noted on the order (`Order.counted`), so that nothing counts twice and
+what leaves memory leaves no trace but the totals; after a start the totals are those of before it, from the ledger
+(`oms.ledger.traded`). Owned by the core thread.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from typing import NamedTuple
 
-from oms.core import transitions as life
 from oms.core.order import ZERO, Order
+from oms.core.resting import Repeated, Resting, resting_price
+from oms.core.sums import (
+    BUYS,
+    DIMENSIONS,
+    NO_MORE,
+    NOTHING,
+    UNCOUNTED,
+    Counted,
+    Key,
+    Lately,
+    Part,
+    Projection,
+    Totals,
+    Traded,
+    Watched,
+    about_order,
+    part_of,
+    terms_of,
+    value_of,
+    with_symbol,
+    worst_position,
+)
 from oms.core.terms import Instrument
 
-DIMENSIONS = ("client", "account", "trader", "symbol", "asset_class", "broker", "currency")
-BUYS = frozenset("13")  # Side(54): buy, buy minus; every other side sells
+__all__ = [
+    "BUYS", "DIMENSIONS", "NOTHING", "Counted", "Exposure", "Key", "Lately", "Part", "Projection", "Totals", "Traded",
+    "Watched", "about_order", "part_of", "terms_of", "value_of", "with_symbol", "worst_position",
+]  # fmt: skip
+
 _SECOND = timedelta(seconds=1)
 _ASKING = 10_000  # keys whose orders are counted by the second
-
-Projection = tuple[str, ...]
-Key = tuple[Projection, tuple[str, ...], str]  # projection, its values, currency
-
-
-@dataclass(slots=True)
-class Totals:
-    """Sums of one key. Quantities in shares, money in the currency of the key; `net` is bought less sold, ever."""
-
-    open_orders: int = 0
-    open_buy: Decimal = ZERO
-    open_sell: Decimal = ZERO
-    open_buy_money: Decimal = ZERO
-    open_sell_money: Decimal = ZERO
-    day_qty: Decimal = ZERO
-    day_money: Decimal = ZERO
-    day_orders: int = 0
-    net: Decimal = ZERO
-    net_money: Decimal = ZERO
-
-
-NOTHING = Totals()  # of a key without any orders; never changed
-
-
-class Part(NamedTuple):
-    """What one order adds to the totals of its keys."""
-
-    open_orders: int = 0
-    open_qty: Decimal = ZERO
-    open_money: Decimal = ZERO
-    filled: Decimal = ZERO
-    money: Decimal = ZERO
-
-
-class Counted(NamedTuple):
-    """What of an order is in the totals, and under which broker."""
-
-    about: Mapping[str, str]
-    part: Part
-
-
-class Traded(NamedTuple):
-    """Sums of orders of before a start: what traded ever (`net`, `net_money`) or on the present day."""
-
-    about: Mapping[str, str]
-    side: str
-    filled: Decimal
-    money: Decimal
-    orders: int
-    of_day: bool
-
-
-def about_order(order: Order, instrument: Instrument | None, broker: str = "") -> dict[str, str]:
-    """An order's value in each dimension; `broker` is that of the child at work, or the one it is to go to."""
-    child = order.child
-    return {
-        "client": order.client,
-        "account": order.account,
-        "trader": order.trader,
-        "symbol": order.symbol,
-        "asset_class": instrument.asset_class if instrument is not None else "",
-        "broker": broker or (child.broker if child is not None else ""),
-        "currency": instrument.currency if instrument is not None else "",
-    }
-
-
-def value_of(qty: Decimal, price: Decimal | None, stop_px: Decimal | None, instrument: Instrument | None) -> Decimal:
-    """Quantity times the dearest price the order may trade at; a market order is valued at the reference price."""
-    prices = [one for one in (price, stop_px) if one is not None]
-    if price is None and instrument is not None and instrument.reference_price is not None:
-        prices.append(instrument.reference_price)
-    return qty * max(prices) if prices else ZERO
-
-
-def part_of(order: Order, instrument: Instrument | None) -> Part:
-    """What an order adds, at its worst: pending replaces count as if taken where that is more."""
-    qty, price, stop_px = order.leaves_qty, order.price, order.stop_px
-    if order.life == life.RECEIVED and not order.children:
-        qty = ZERO  # not accepted yet
-    money = value_of(qty, price, stop_px, instrument)
-    if qty and order.requests:
-        for request in order.pending_requests:
-            if request.kind == "G" and request.order_qty is not None:
-                wanted = max(request.order_qty - order.cum_qty, ZERO)
-                qty = max(qty, wanted)
-                money = max(money, value_of(wanted, request.price, request.stop_px, instrument))
-    return Part(1 if qty else 0, qty, money, order.cum_qty, order.notional)
 
 
 class Exposure:
     """Totals by key for the projections that some limit asks for."""
 
     def __init__(
-        self, projections: Iterable[Projection], instruments: Mapping[str, Instrument], *, repeats: int = 0
+        self,
+        projections: Iterable[Projection],
+        instruments: Mapping[str, Instrument],
+        watched: Watched = NO_MORE,
     ) -> None:
-        """`repeats`: for so many seconds the terms of new orders are remembered (`asked_before`)."""
-        self._projections = tuple(sorted(set(projections)))
+        self._gross: dict[Projection, list[Projection]] = {}
+        for one in sorted(watched.gross):
+            self._gross.setdefault(with_symbol(one), []).append(one)
+        self._projections = tuple(sorted({*projections, *self._gross}))
         self._instruments = instruments
         self._totals: dict[Key, Totals] = {}
         self._day = date.min
-        self._repeats = timedelta(seconds=repeats)
+        self._watched = watched
+        self._repeats = timedelta(seconds=watched.repeats)
         self._asks: dict[tuple[tuple[str, ...], tuple[str, ...]], deque[datetime]] = {}
         self._recent: dict[tuple[object, ...], datetime] = {}
         self._recent_order: deque[tuple[datetime, tuple[object, ...]]] = deque()
+        self._worth: dict[Key, Decimal] = {}  # what a symbol adds to `gross`
+        self.resting = Resting(watched.resting)
+        self.repeated = Repeated(watched.repeated)
+        self.last_px: dict[str, Decimal] = {}  # of the day's last own execution in a symbol
+
+    @property
+    def watched(self) -> Watched:
+        """What is kept besides the totals."""
+        return self._watched
+
+    def on(self, day: date) -> Callable[[Key], Totals | None]:
+        """The totals by their key, those of the day being those of this one."""
+        if day > self._day:
+            self._roll(day)
+        return self._totals.get
 
     def totals(self, projection: Projection, values: tuple[str, ...], currency: str, day: date) -> Totals:
         """The totals of a key; those of nothing where nothing was counted."""
@@ -138,15 +95,13 @@ class Exposure:
 
     def known(self, order: Order) -> None:
         """An order that came back from the ledger: its part is in the totals already."""
-        instrument = self._instruments.get(order.symbol)
-        order.counted = Counted(about_order(order, instrument), part_of(order, instrument))
+        order.counted = self._counted(order)
 
     def moved(self, order: Order, day: date) -> None:
         """An order may have changed: move the totals by the difference."""
         self._roll(day)
-        instrument = self._instruments.get(order.symbol)
         before: Counted | None = order.counted
-        after = Counted(about_order(order, instrument), part_of(order, instrument))
+        after = self._counted(order)
         if before is None:
             before = Counted(after.about, Part())
             if order.children:
@@ -155,9 +110,30 @@ class Exposure:
         elif before == after:
             return
         order.counted = after
-        if before.part == after.part == Part():
+        if before[1:] == after[1:] == UNCOUNTED:
             return
         self._move(order.side, before, after)
+        if self._watched.resting and (before.rests, before.about) != (after.rests, after.about):
+            self.resting.moved(order.side in BUYS, before, after)
+
+    def executed(self, order: Order, price: Decimal, at: datetime) -> None:
+        """A trade of an order that `moved` has counted already. Corrections and busts are none."""
+        counted = order.counted
+        if not self._watched.fills or counted is None:
+            return
+        for projection in self._projections:
+            self._of(projection, counted.about).day_fills += 1
+        self.last_px[order.symbol] = price
+        if sum([len(child.executions) for child in order.children]) == 1:
+            self.repeated.add(counted.about, order.side in BUYS, at)
+
+    def revalue(self, symbol: str) -> None:
+        """The reference price of a symbol is another one now: what its positions are worth follows."""
+        for projection in self._gross:
+            place = projection.index("symbol")
+            for key in [key for key in self._totals if key[0] == projection and key[1][place] == symbol]:
+                about = dict(zip(projection, key[1], strict=True)) | {"currency": key[2]}
+                self._value(projection, about)
 
     def load_live(self, orders: Iterable[Order]) -> None:
         """At a start: what is open of the live orders; what they traded is in `load_traded`."""
@@ -167,6 +143,8 @@ class Exposure:
             if counted is not None:
                 open_only = counted.part._replace(filled=ZERO, money=ZERO)
                 self._move(order.side, Counted(counted.about, Part()), Counted(counted.about, open_only))
+                if counted.rests is not None:
+                    self.resting.moved(order.side in BUYS, Counted(counted.about, Part()), counted)
 
     def load_traded(self, sums: Iterable[Traded], day: date) -> None:
         """At a start: what was traded before, of the day and ever."""
@@ -179,9 +157,30 @@ class Exposure:
                     totals.day_qty += one.filled
                     totals.day_money += one.money
                     totals.day_orders += one.orders
+                    totals.day_replaces += one.replaces
+                    totals.day_cancels += one.cancels
+                    totals.day_fills += one.fills
                 else:
                     totals.net += sign * one.filled
                     totals.net_money += sign * one.money
+                if projection in self._gross:
+                    self._value(projection, one.about)
+
+    def load_lately(self, lately: Lately) -> None:
+        """At a start, after `load_traded`: what matters for a while."""
+        for at, terms in lately.terms:
+            self._note_terms(at, terms)
+        for at, about, side in lately.executed:
+            self.repeated.add(about, side in BUYS, at)
+        self.last_px.update(lately.last_px)
+
+    def covers(self, other: Exposure) -> bool:
+        """Whether all that another keeps is kept here, alike."""
+        return set(other._projections) <= set(self._projections) and other._watched == self._watched
+
+    def take_over(self, before: Exposure) -> None:
+        """What came in this second and is nowhere else: counted on."""
+        self._asks = before._asks
 
     def keeps(self, projection: Projection) -> bool:
         """Whether there are totals of a projection."""
@@ -218,7 +217,9 @@ class Exposure:
     def _remember(self, order: Order) -> None:
         if not self._repeats:
             return
-        at, terms = order.received_at, terms_of(order)
+        self._note_terms(order.received_at, terms_of(order))
+
+    def _note_terms(self, at: datetime, terms: tuple[object, ...]) -> None:
         self._recent[terms] = at
         self._recent_order.append((at, terms))
         while self._recent_order and at - self._recent_order[0][0] > self._repeats:
@@ -231,9 +232,38 @@ class Exposure:
     def _roll(self, day: date) -> None:
         if day > self._day:
             self._day = day
+            self.last_px.clear()
             for totals in self._totals.values():
                 totals.day_qty = totals.day_money = ZERO
-                totals.day_orders = 0
+                totals.day_orders = totals.day_replaces = totals.day_cancels = totals.day_fills = 0
+
+    def _counted(self, order: Order) -> Counted:
+        instrument = self._instruments.get(order.symbol)
+        part = part_of(order, instrument)
+        replaces = cancels = 0
+        if order.requests and self._watched.requests:
+            own = [request.kind for request in order.requests if not request.of_mass_cancel]
+            replaces, cancels = own.count("G"), own.count("F")
+        rests = resting_price(order, order.side in BUYS) if part.open_qty and self._watched.resting else None
+        return Counted(about_order(order, instrument), part, replaces, cancels, rests)
+
+    def _value(self, projection: Projection, about: Mapping[str, str]) -> None:
+        """Of a projection with the symbol: what the symbol's position adds to those without it."""
+        key = _key(projection, about)
+        totals = self._of(projection, about)
+        instrument = self._instruments.get(about["symbol"])
+        price = instrument.reference_price if instrument is not None else None
+        shares = worst_position(totals)
+        worth, was = shares * (price or ZERO), self._worth.get(key, ZERO)
+        unvalued = int(bool(shares) and not price)
+        more, more_unvalued = worth - was, unvalued - totals.unvalued
+        self._worth[key] = worth
+        for whole in self._gross[projection]:
+            sums = self._of(whole, about)
+            sums.gross += more
+            if sums is not totals:
+                sums.unvalued += more_unvalued
+        totals.unvalued = unvalued
 
     def _of(self, projection: Projection, about: Mapping[str, str]) -> Totals:
         return self._totals.setdefault(_key(projection, about), Totals())
@@ -246,6 +276,7 @@ class Exposure:
         buys = side in BUYS
         filled, money = after.part.filled - before.part.filled, after.part.money - before.part.money
         sign = 1 if buys else -1
+        replaces, cancels = after.replaces - before.replaces, after.cancels - before.cancels
         for projection in self._projections:
             old, new = self._of(projection, before.about), self._of(projection, after.about)
             for totals, part, way in ((old, before.part, -1), (new, after.part, 1)):
@@ -261,20 +292,14 @@ class Exposure:
                 new.day_money += money
                 new.net += sign * filled
                 new.net_money += sign * money
+            if replaces or cancels:
+                new.day_replaces += replaces
+                new.day_cancels += cancels
+            if projection in self._gross:
+                if old is not new:
+                    self._value(projection, before.about)
+                self._value(projection, after.about)
 
 
 def _key(projection: Projection, about: Mapping[str, str]) -> Key:
     return projection, tuple([about[name] for name in projection]), about["currency"]
-
-
-def terms_of(order: Order) -> tuple[object, ...]:
-    """What makes two orders the same: client, account, symbol, side, quantity, prices."""
-    return (
-        order.client,
-        order.account,
-        order.symbol,
-        order.side,
-        order.original_order_qty,
-        order.original_price,
-        order.original_stop_px,
-    )

@@ -101,6 +101,8 @@ def trade(
         _not_applied(ctx, seq, event, order, entry, change)
         release(ctx, seq, event, order, child, msg.exec_id)
         return False
+    if msg.exec_type == "F":
+        order.filled_at = event.received_at
     extra.update(told(entry, change))
     if entry.client_exec_id != told_as:
         extra[t.EXEC_ID] = entry.client_exec_id

@@ -135,6 +135,7 @@ class ExecutionReport(NamedTuple):
     problem: Problem | None
     ord_type: str = ""
     time_in_force: str = ""
+    avg_px: str = ""  # AvgPx(6) as written: how many decimals it has says how it may be rounded
 
 
 class CancelReject(NamedTuple):
@@ -246,10 +247,11 @@ class CancelOnDisconnect(NamedTuple):
 
 
 class Reconcile(NamedTuple):
-    """A step of the comparison with a broker: begin, ask (about `number` orders at most), end."""
+    """A step of the comparison with a broker: begin (and what for), ask (about `number` orders at most), end."""
 
     step: str
     number: int
+    cause: str = ""
 
 
 class Unmatched(NamedTuple):
@@ -260,6 +262,36 @@ class Unmatched(NamedTuple):
     trade_date: str
     exec_id: str
     seconds: int
+
+
+class Throttled(NamedTuple):
+    """A client's message, neither order, replace nor cancel, that is refused for its session's rate."""
+
+    msg_type: str
+    ref_id: str
+    text: str
+
+
+class OverRate(NamedTuple):
+    """A client has had so many messages refused within a second that it is logged out for some seconds."""
+
+    refused: int
+    per_second: int
+    out_seconds: int
+
+
+class Prices(NamedTuple):
+    """Reference prices that a source gives: symbol, price and as of when (ISO 8601, UTC), all as texts."""
+
+    source: str
+    quotes: tuple[tuple[str, str, str], ...]
+
+
+class PriceSource(NamedTuple):
+    """A source of prices cannot be used, and why; '' when it can again."""
+
+    source: str
+    problem: str
 
 
 class Command(NamedTuple):
@@ -292,7 +324,11 @@ Body = (
     | Overdue
     | Unmatched
     | CancelOnDisconnect
+    | Throttled
+    | OverRate
     | Reconcile
+    | Prices
+    | PriceSource
     | Command
 )
 

@@ -6,12 +6,30 @@ order that still has it in memory lets go of it here.
 `kill.engage`, `kill.release`: new orders in scope are stopped by the judge and by the barrier before the outbox, both
 before this is called; what is done here is to cancel the live orders in scope, each once.
 `approvals.*`, `fills.*`: see `approvals` and `manual`. `sessions.set_seq`: the numbers that a session goes on with.
-`orders.cancel`: one order is canceled at its broker (`adopt`). `reconcile.file`: see `broker_file`.
+`orders.cancel`: one order is canceled at its broker (`adopt`); `orders.settle`: see `settle`. `reconcile.run`: a
+broker is asked for the state of its orders (`reconcile`); `reconcile.file`: see `broker_file`. `trading.*`: see
+`trading`. `breakers.*`: see `breaker_live`. `prices.load`: see `price_side`. `limits.apply`: the orders after it
+are judged by other limits (`limit_diff`); `limits.stage` only brings them into the journal.
 """
 
 from __future__ import annotations
 
-from oms.core import adopt, approvals, broker_file, manual, mass, reconcile
+from oms.core import (
+    adopt,
+    approvals,
+    breaker_live,
+    breaker_side,
+    broker_file,
+    limit_diff,
+    manual,
+    mass,
+    news,
+    price_side,
+    prices,
+    reconcile,
+    settle,
+    trading,
+)
 from oms.core.book import Book
 from oms.core.effects import Item
 from oms.core.kill import Kill, scope_of
@@ -29,24 +47,39 @@ def command(ctx: Context, seq: int, event: Event, msg: Command) -> None:
     args = dict(msg.args)
     if msg.verb == "kill.engage":
         _kill(ctx, seq, event, msg.operator, args)
+    elif msg.verb == "kill.release":
+        news.kill_released(ctx, event, args["kill_id"])
     elif msg.verb in EXCEPTION_VERBS:
         _item(ctx, seq, event, msg, args)
     elif msg.verb in approvals.VERBS:
         approvals.command(ctx, seq, event, msg)
     elif msg.verb in manual.VERBS:
         _fill(ctx, seq, event, msg, args)
+    elif msg.verb == settle.VERB:
+        _settle(ctx, seq, event, msg, args)
     elif msg.verb == SET_SEQ:
         _set_seq(ctx, args)
     elif msg.verb == CANCEL:
         adopt.cancel(ctx, seq, event, args)
+    elif msg.verb == reconcile.RUN:
+        reconcile.run(ctx, seq, event, msg.operator, args)
     elif msg.verb == broker_file.VERB:
         broker_file.command(ctx, seq, event, msg)
+    elif msg.verb in trading.VERBS:
+        trading.command(ctx, seq, event, msg)
+        news.trading_switched(ctx, event, msg.verb == trading.ON)
+    elif msg.verb == prices.LOAD:
+        price_side.load(ctx, seq, event, msg)
+    elif msg.verb == limit_diff.APPLY:
+        ctx.judge.take_limits(args["sha256"])
+    elif msg.verb in breaker_live.VERBS:
+        breaker_side.command(ctx, seq, event, msg)
     ctx.fx.answer = {"journal_seq": seq} | ctx.fx.detail.get("answer", {})
 
 
 def order_id_of(book: Book, msg: Command) -> str:
     """OrderID(37) of the order that a command needs in memory, '' where it needs none."""
-    if msg.verb in manual.VERBS or msg.verb in approvals.VERBS:
+    if msg.verb in manual.VERBS or msg.verb in approvals.VERBS or msg.verb == settle.VERB:
         return approvals.order_id_of(book, dict(msg.args))
     return ""
 
@@ -58,6 +91,15 @@ def _fill(ctx: Context, seq: int, event: Event, msg: Command, args: dict[str, st
         ctx.fx.detail["answer"] = {"refused": problem}
     else:
         manual.apply(ctx, seq, event, msg.verb, args, {"operator": msg.operator})
+
+
+def _settle(ctx: Context, seq: int, event: Event, msg: Command, args: dict[str, str]) -> None:
+    """An order or request settled by one operator, where that needs no second one."""
+    if problem := settle.problem(ctx, args):
+        ctx.fx.detail["refused"] = problem
+        ctx.fx.detail["answer"] = {"refused": problem}
+    else:
+        settle.apply(ctx, seq, event, args, {"operator": msg.operator})
 
 
 def _set_seq(ctx: Context, args: dict[str, str]) -> None:
@@ -81,6 +123,7 @@ def _kill(ctx: Context, seq: int, event: Event, operator: str, args: dict[str, s
         for order in in_scope:
             if not any(request.kind == "F" for request in order.pending_requests):
                 mass.cancel_one(ctx, seq, event, order, kill.kill_id)  # also where a mass cancel is unanswered
+    news.kill_engaged(ctx, event, kill._replace(reduce_only=args.get("reduce_only") == "Y"), in_scope)
     ctx.fx.order_id = None  # it is about all of them
     ctx.fx.detail["answer"] = {"kill_id": kill.kill_id, "orders": [order.order_id for order in in_scope]}
 
@@ -96,6 +139,7 @@ def _item(ctx: Context, seq: int, event: Event, msg: Command, args: dict[str, st
         if order is not None and order.open_items.get(args["kind"]) == item_id:
             del order.open_items[args["kind"]]
         ctx.book.drop_copies.item_closed(item_id)
+        trading.item_closed(ctx.book, item_id)
         reconcile.let_go(ctx, item_id)
         _change(ctx, event, seq, item_id, args, resolution=f"{msg.operator}: {args['text']}")
 

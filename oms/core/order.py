@@ -149,6 +149,9 @@ class Order:
     to_client: dict[str, str] = field(default_factory=dict)  # and back
     open_items: dict[str, str] = field(default_factory=dict)  # exception kind -> item id
     counted: Counted | None = field(default=None, compare=False, repr=False)  # its part in the totals of limits
+    replaced_at: datetime | None = field(default=None, compare=False)  # last passed on, in this run
+    filled_at: datetime | None = field(default=None, compare=False)  # the last fill, in this run
+    marked: tuple[Decimal, Decimal] = field(default=(ZERO, ZERO), compare=False, repr=False)  # its part in losses
 
     @property
     def child(self) -> Child | None:

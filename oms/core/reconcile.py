@@ -1,8 +1,8 @@
-"""What a broker says of our orders, compared with the ledger: at each logon, and whenever we ask.
+"""What a broker says of our orders, compared with the ledger: at each logon, on a schedule, and when somebody asks.
 
     begin   the broker is asked for all orders in one OrderMassStatusRequest(AF) where its dialect has it, else
     ask     for one order after the other by OrderStatusRequest(H), so many in a second
-    answer  each report with ExecType(150) I is compared: OrdStatus(39), CumQty(14), LeavesQty(151)
+    answer  each report with ExecType(150) I is compared: OrdStatus(39), CumQty(14), LeavesQty(151), prices
     end     what was asked, what agrees, what differs and what was not answered goes into the journal
 
 Law: an answer opens and closes exception items. It never books a fill, never ends an order and tells clients nothing:
@@ -13,23 +13,27 @@ whose state is unknown: there the answer is what we asked for (`broker_side`).
 from __future__ import annotations
 
 from collections import deque
-from datetime import datetime
+from collections.abc import Mapping
+from datetime import datetime, timedelta
 
 from oms.core import replies
 from oms.core import tags as t
 from oms.core import transitions as life
 from oms.core.book import number_id
-from oms.core.differences import LEAVES, MISSING, QUANTITY, STATE, Told, differences
+from oms.core.differences import LEAVES, MISSING, PRICE, QUANTITY, STATE, Told, differences
 from oms.core.messages import Event, ExecutionReport, MessageReject, Outgoing, Reconcile
 from oms.core.order import Child, Order
 from oms.core.replies import Context
-from oms.core.rounds import ASK, BEGIN, EACH, MASS, Round
+from oms.core.rounds import ASK, BEGIN, EACH, LOGON, MASS, Round
 
 SOURCE = "order session"
 UNANSWERED = "status_unanswered"
+RUN = "reconcile.run"
 _ALL_ORDERS = "7"  # MassStatusReqType(585)
 _STRANGERS = 1000  # orders unknown to us that are remembered as raised
 _ASK_AGAIN = 3
+_ON_ITS_WAY = timedelta(seconds=10)
+_FOLLOWED = frozenset([STATE, LEAVES, PRICE])  # what may come true by itself
 
 
 # -- the steps of a round ----------------------------------------------------------------------------------------
@@ -40,7 +44,7 @@ def step(ctx: Context, seq: int, event: Event, msg: Reconcile) -> None:
     current = ctx.book.rounds.get(event.session)
     if msg.step == BEGIN:
         if current is None and ctx.book.is_up(event.session):
-            _begin(ctx, seq, event)
+            _begin(ctx, seq, event, msg.cause or LOGON)
     elif current is None:
         return
     elif msg.step == ASK:
@@ -50,18 +54,44 @@ def step(ctx: Context, seq: int, event: Event, msg: Reconcile) -> None:
     ctx.fx.order_id = current.round_id if current is not None else ctx.fx.order_id
 
 
-def _begin(ctx: Context, seq: int, event: Event) -> None:
+def run(ctx: Context, seq: int, event: Event, operator: str, args: Mapping[str, str]) -> None:
+    """Begin a round because somebody asks for it. `args`: broker, and cause where it is no operator's.
+
+    One that is under way is the answer, and no second one is begun.
+    """
+    broker = args["broker"]
+    facts, current = ctx.brokers.get(broker), ctx.book.rounds.get(broker)
+    ctx.fx.order_id = None
+    if current is not None:
+        ctx.fx.detail["answer"] = current.begun() | {"under_way": True}
+        return
+    problem = ""
+    if facts is None:
+        problem = f"{broker} is no broker session"
+    elif not ctx.book.is_up(broker):
+        problem = f"{broker} is logged out; its next logon begins a round (`oms sessions list`)"
+    elif not facts.mass_status and not facts.status_requests:
+        problem = f"{broker} answers neither OrderMassStatusRequest(AF) nor OrderStatusRequest(H), says its dialect"
+    if problem:
+        ctx.fx.detail["refused"] = problem
+        ctx.fx.detail["answer"] = {"refused": problem}
+        return
+    begun = _begin(ctx, seq, event._replace(session=broker), args.get("cause") or f"operator {operator}")
+    ctx.fx.detail["answer"] = begun.begun() | {"under_way": False}
+
+
+def _begin(ctx: Context, seq: int, event: Event, cause: str) -> Round:
     broker = event.session
     facts = ctx.brokers[broker]
     up_since = ctx.book.sessions[broker].changed_at
     orders = sorted(
         order.order_id
         for order in ctx.book.orders.values()
-        if _is_live(order, broker) and not _is_new(order, up_since)
+        if _is_live(order, broker) and not _is_new(order, up_since, event.received_at)
     )
     how = MASS if facts.mass_status else EACH
     asked_at = seq if how == MASS else 0
-    made = Round(number_id("R", seq), SOURCE, broker, how, seq, len(orders), dict.fromkeys(orders, asked_at))
+    made = Round(number_id("R", seq), SOURCE, broker, how, seq, len(orders), dict.fromkeys(orders, asked_at), cause)
     ctx.book.rounds[broker] = made
     if how == MASS:
         made.asked = len(orders)
@@ -71,15 +101,18 @@ def _begin(ctx: Context, seq: int, event: Event) -> None:
         made.to_ask = deque(orders)
     ctx.fx.detail["reconcile"] = made.begun()
     ctx.fx.order_id = made.round_id
+    return made
 
 
 def _is_live(order: Order, broker: str) -> bool:
     return not order.finished and order.child is not None and order.child.broker == broker
 
 
-def _is_new(order: Order, up_since: object) -> bool:
+def _is_new(order: Order, up_since: object, now: datetime) -> bool:
     """Sent since the logon, and on its way: the broker may not have it yet, and its answer is waited for anyway."""
-    return order.life == life.ROUTED and isinstance(up_since, datetime) and order.received_at >= up_since
+    if order.life != life.ROUTED or not isinstance(up_since, datetime):
+        return False
+    return order.received_at >= max(up_since, now - _ON_ITS_WAY)
 
 
 def _ask(ctx: Context, seq: int, event: Event, current: Round, at_most: int) -> None:
@@ -206,8 +239,8 @@ def answer(ctx: Context, seq: int, event: Event, order: Order, child: Child, msg
     current, asked_at = _question(ctx, event, order, msg)
     if asked_at is None:
         return
-    told: Told = (msg.ord_status, msg.cum_qty, msg.leaves_qty)
-    found = differences(order, child, told)
+    told = Told(msg.ord_status, msg.cum_qty, msg.leaves_qty, msg.avg_px, msg.last_px, msg.exec_id)
+    found = differences(order, child, told, _avg_px_decimals(ctx, child))
     if found and child.heard > asked_at:
         ctx.fx.detail["reconcile"] = {"verdict": "overtaken by a report"}
         if current is not None:
@@ -230,6 +263,11 @@ def answer(ctx: Context, seq: int, event: Event, order: Order, child: Child, msg
         else:
             current.matched += 1
     ctx.fx.detail["reconcile"] = verdict
+
+
+def _avg_px_decimals(ctx: Context, child: Child) -> int:
+    facts = ctx.brokers.get(child.broker)
+    return facts.avg_px_decimals if facts is not None else 0
 
 
 def _question(ctx: Context, event: Event, order: Order, msg: ExecutionReport) -> tuple[Round | None, int | None]:
@@ -263,6 +301,8 @@ def _raise(ctx: Context, seq: int, event: Event, order: Order, kind: str, text: 
         replies.open_item(ctx, seq, event, "quantity_mismatch", text, order, severity="warning")
     elif kind == LEAVES:
         replies.open_item(ctx, seq, event, "leaves_mismatch", text, order, severity="warning")
+    elif kind == PRICE:
+        replies.open_item(ctx, seq, event, "price_mismatch", text, order)
     else:
         replies.open_item(ctx, seq, event, "broker_unknown_order", text, order)
 
@@ -311,7 +351,7 @@ def refuses_one(ctx: Context, event: Event, order: Order, text: str) -> None:
 
 def _keep(ctx: Context, order: Order, told: Told, kinds: list[str]) -> None:
     """Keep what was told as long as the ledger may come to agree with it by itself."""
-    if STATE in kinds or LEAVES in kinds:
+    if not _FOLLOWED.isdisjoint(kinds):
         ctx.book.told[order.order_id] = told
     else:
         ctx.book.told.pop(order.order_id, None)
@@ -319,7 +359,7 @@ def _keep(ctx: Context, order: Order, told: Told, kinds: list[str]) -> None:
 
 def _resolve(ctx: Context, seq: int, event: Event, order: Order, kinds: list[str]) -> None:
     """Close what this answer puts right; CumQty(14) is followed by `quantities`."""
-    for kind in (STATE, LEAVES, MISSING):
+    for kind in (STATE, LEAVES, PRICE, MISSING):
         if kind not in kinds and kind in order.open_items:
             replies.resolve_item(ctx, seq, event, kind, order, f"agrees in journal row {seq}")
 
@@ -328,9 +368,9 @@ def settle(ctx: Context, seq: int, event: Event, order: Order) -> None:
     """Close the items of an order that has come to the state which its broker told before."""
     told = ctx.book.told.get(order.order_id)
     child = order.child
-    if told is None or child is None or (STATE not in order.open_items and LEAVES not in order.open_items):
+    if told is None or child is None or _FOLLOWED.isdisjoint(order.open_items):
         return
-    if not differences(order, child, told):
+    if not differences(order, child, told, _avg_px_decimals(ctx, child)):
         del ctx.book.told[order.order_id]
-        for kind in (STATE, LEAVES):
+        for kind in sorted(_FOLLOWED):
             replies.resolve_item(ctx, seq, event, kind, order, f"the broker's word came true in journal row {seq}")

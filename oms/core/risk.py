@@ -13,7 +13,9 @@ from decimal import Decimal
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, NamedTuple
 
-from oms.core.terms import Account, Instrument, LimitRule, Terms
+from oms.core.markets import Market
+from oms.core.prices import STALE, stale
+from oms.core.terms import Account, Instrument, Limit, LimitRule, Terms
 
 if TYPE_CHECKING:  # a part of an order in the totals is only passed on here
     from oms.core.exposure import Counted
@@ -52,6 +54,7 @@ class Asked(NamedTuple):
     at: datetime | None = None
     trade_date: date | None = None
     counted: Counted | None = None  # what of the order is in the totals already
+    adds_risk: bool = True  # a replace to no more shares at the same prices adds none
 
 
 class Finding(NamedTuple):
@@ -70,10 +73,14 @@ class Facts(NamedTuple):
     instrument: Instrument | None
     account: Account | None
     limit: LimitRule | None
+    row: bool = False  # whether a row of the limits file names its client or account
+    market: Market | None = None  # whose hours count, None where the instrument names none
 
 
 def trading_on(asked: Asked, facts: Facts) -> Finding:
-    """Nothing new goes out unless trading is on."""
+    """No risk goes out unless trading is on."""
+    if not facts.trading and not asked.adds_risk:
+        return Finding("trading_on", True, "trading is off, and this adds no risk")
     return Finding("trading_on", facts.trading, "trading is on" if facts.trading else "trading is off", BROKER_OPTION)
 
 
@@ -96,6 +103,24 @@ def known_account(asked: Asked, facts: Facts) -> Finding:
         text = f"Account(1) {asked.account} is not allowed for {asked.client}"
         return Finding("known_account", False, text, UNKNOWN_ACCOUNT)
     return Finding("known_account", True, asked.account)
+
+
+def market_hours(asked: Asked, facts: Facts) -> Finding:
+    """The instrument's market is open, or takes orders of this TimeInForce(59) at any time."""
+    instrument, market = facts.instrument, facts.market
+    if instrument is None:
+        return Finding("market_hours", False, "no instrument, no market", UNKNOWN_SYMBOL)
+    if not instrument.market:
+        return Finding("market_hours", True, f"{asked.symbol} names no market")
+    if market is None or asked.at is None:
+        return Finding("market_hours", False, f"the hours of {instrument.market} are not known", EXCHANGE_CLOSED)
+    is_open, text = market.says(asked.at)
+    if is_open or not asked.adds_risk:
+        return Finding("market_hours", True, text)
+    given = asked.time_in_force or "0"
+    if given in market.any_time:
+        return Finding("market_hours", True, f"{text}, TimeInForce(59) {given} is taken at any time")
+    return Finding("market_hours", False, text, EXCHANGE_CLOSED)
 
 
 def complete_terms(asked: Asked, facts: Facts) -> Finding:
@@ -144,6 +169,13 @@ def price_bounds(asked: Asked, facts: Facts) -> Finding:
     return Finding("price_bounds", True, f"{low} to {high}")
 
 
+def limit_row(asked: Asked, facts: Facts) -> Finding:
+    """A row of the limits file names the client or the account; asked where [limits] require_row says so."""
+    names = f"client {asked.client} or Account(1) {asked.account}"
+    text = f"a row names {names}" if facts.row else f"no row of the limits file names {names}"
+    return Finding("limit_row", facts.row, text, EXCEEDS_LIMIT)
+
+
 def max_order_qty(asked: Asked, facts: Facts) -> Finding:
     """OrderQty(38) is within the limit; no limit row, no order."""
     limit = facts.limit
@@ -152,6 +184,16 @@ def max_order_qty(asked: Asked, facts: Facts) -> Finding:
     ok = asked.order_qty <= limit.max_order_qty
     text = f"OrderQty(38) {asked.order_qty!s} {'within' if ok else 'exceeds'} {limit.max_order_qty!s} ({limit.name})"
     return Finding("max_order_qty", ok, text, EXCEEDS_LIMIT)
+
+
+def stale_price(asked: Asked, facts: Facts) -> Finding:
+    """The reference price that values an order without a price is not too old; see [limits] max_price_age."""
+    if facts.instrument is None:
+        return Finding(STALE, False, "no instrument, no reference price", UNKNOWN_SYMBOL)
+    if asked.price is not None or not asked.adds_risk:
+        return Finding(STALE, True, "not judged by the reference price")
+    why = stale(facts.instrument, asked.at)
+    return Finding(STALE, not why, why or "the reference price is young enough", EXCEEDS_LIMIT)
 
 
 def max_order_notional(asked: Asked, facts: Facts) -> Finding:
@@ -179,21 +221,39 @@ CHECKS: tuple[Check, ...] = (
     trading_on,
     known_instrument,
     known_account,
+    market_hours,
     complete_terms,
     lot_size,
     tick_size,
     price_bounds,
+    limit_row,
     max_order_qty,
+    stale_price,
     max_order_notional,
 )
 
 
-class RiskBook:
-    """Terms prepared for fast look-up. Rebuilt when the configuration changes, never mutated by orders."""
+# What these say follows from the names in an order and from the facts alone: it is found once for many orders.
+STANDING: tuple[Check, ...] = (trading_on, known_instrument, known_account)
+_REMEMBERED = 10_000  # combinations of names whose facts are known
 
-    def __init__(self, terms: Terms) -> None:
+
+class RiskBook:
+    """Terms prepared for fast look-up. Rebuilt when the configuration changes, never mutated by orders.
+
+    `trading`: whether trading is on now; the terms' own word where it is not given.
+    """
+
+    def __init__(self, terms: Terms, trading: Callable[[], bool] | None = None) -> None:
         self._terms = terms
+        self._trading = trading or (lambda: terms.trading)
+        aged = any(one.max_price_age is not None for one in terms.instruments.values())
+        asked_for = ((limit_row, terms.require_row), (market_hours, terms.markets), (stale_price, aged))
+        unused = {check for check, used in asked_for if not used}
+        self._checks = tuple(check for check in CHECKS if check not in unused and check not in STANDING)
+        self._known: dict[tuple[object, ...], tuple[Facts, tuple[Finding, ...]]] = {}
         self._found: dict[tuple[str, str, str], LimitRule | None] = {}
+        self._rows: dict[tuple[str, str], tuple[Limit, ...]] = {}
 
     def limit_for(self, client: str, account: str, symbol: str) -> LimitRule | None:
         """The first limit that matches, which is the most specific one; None where there is none."""
@@ -213,18 +273,60 @@ class RiskBook:
             )
         return self._found[key]
 
+    def named(self, client: str, account: str, day: date | None) -> bool:
+        """Whether a hard row in force on that trade date names the client or the account."""
+        if account not in self._terms.accounts:
+            return False
+        if (client, account) not in self._rows:
+            hard = [row for row in self._terms.limit_rows if not row.soft]
+            self._rows[client, account] = tuple([row for row in hard if _names(row, client, account)])
+        at = day or date.min
+        return any(row.first <= at <= row.last for row in self._rows[client, account])
+
     def judge(self, asked: Asked) -> list[Finding]:
         """Findings in order, up to and including the first refusal."""
-        facts = Facts(
-            self._terms.trading,
-            self._terms.instruments.get(asked.symbol),
-            self._terms.accounts.get(asked.account),
-            self.limit_for(asked.client, asked.account, asked.symbol),
-        )
-        findings = []
-        for check in CHECKS:
+        key = (asked.client, asked.account, asked.symbol, asked.trade_date, self._trading(), asked.adds_risk)
+        known = self._known.get(key)
+        if known is None or known[0].instrument is not self._terms.instruments.get(asked.symbol):
+            known = self._learn(key, asked)
+        facts, standing = known
+        findings = list(standing)
+        if not findings[-1].ok:
+            return findings
+        for check in self._checks:
             finding = check(asked, facts)
             findings.append(finding)
             if not finding.ok:
                 break
         return findings
+
+    def _learn(self, key: tuple[object, ...], asked: Asked) -> tuple[Facts, tuple[Finding, ...]]:
+        """The facts about an order of these names, and what the standing checks say of it."""
+        instrument = self._terms.instruments.get(asked.symbol)
+        facts = Facts(
+            self._trading(),
+            instrument,
+            self._terms.accounts.get(asked.account),
+            self.limit_for(asked.client, asked.account, asked.symbol),
+            self._terms.require_row and self.named(asked.client, asked.account, asked.trade_date),
+            self._terms.markets.get(instrument.market) if instrument is not None else None,
+        )
+        findings = []
+        for check in STANDING:
+            findings.append(check(asked, facts))
+            if not findings[-1].ok:
+                break
+        known = facts, tuple(findings)
+        if instrument is not None and facts.account is not None:  # names that somebody makes up must not fill memory
+            if len(self._known) >= _REMEMBERED:
+                self._known.clear()
+            self._known[key] = known
+        return known
+
+
+def _names(row: Limit, client: str, account: str) -> bool:
+    """Whether a row is for this client or this account by name or by a pattern of names; `*` is everybody."""
+    asked = {"client": client, "account": account}
+    scope = [(part, pattern) for part, pattern in row.scope if part in asked]
+    fits = all(fnmatchcase(asked[part], pattern) for part, pattern in scope)
+    return fits and any(pattern.strip("*") for _, pattern in scope)

@@ -3,7 +3,9 @@
 `Round` is state of the core: which orders are asked for, which of them the broker has not spoken of, what differs.
 `Rounds` looks at the clock from outside the core: what it finds is an event like any other (`Reconcile`), journaled
 and applied by `oms.core.reconcile`. A round begins once a session has been logged on for a little while, because what
-the broker resends comes first. Limits: one round at a time for each broker. Owned by the core thread.
+the broker resends comes first; then as the broker's schedule says, or an operator (`reconcile.run`).
+Limits: one round at a time for each broker; one that is due while another is under way, or while the session is away,
+is left out: the round under way, or that of the next logon, has the same questions. Owned by the core thread.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
 
 from oms.core.messages import Reconcile
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
 MASS, EACH = "mass", "each"  # one OrderMassStatusRequest(AF), or an OrderStatusRequest(H) for each order
 BEGIN, ASK, END = "begin", "ask", "end"
+LOGON, SCHEDULE = "logon", "schedule"  # what a round is begun for, besides "operator NAME" and a broker's policy
 _SETTLED_AFTER = timedelta(seconds=2)
 _LISTED = 1000  # orders named in a summary; the numbers count all
 
@@ -37,6 +40,7 @@ class Round:
     begun_seq: int
     orders: int
     left: dict[str, int]
+    cause: str = LOGON
     to_ask: deque[str] = field(default_factory=deque)
     asked: int = 0
     matched: int = 0
@@ -75,6 +79,7 @@ class Round:
             "about": self.about,
             "how": self.how,
             "orders": self.orders,
+            "cause": self.cause,
         }
 
     def summary(self, ended: str, unanswered: list[str]) -> dict[str, Any]:
@@ -100,38 +105,59 @@ class Round:
 
 
 class Rounds:
-    """Finds what is due. Memory: the last logon and the last progress of each broker."""
+    """Finds what is due. Memory: the last logon, the last round and the last progress of each broker."""
 
     def __init__(self, book: Book, brokers: Mapping[str, BrokerFacts]) -> None:
         self._book = book
         self._brokers = brokers
         self._begun: dict[str, object] = {}
+        self._last: dict[str, datetime] = {}  # when a round was begun, or under way
+        self._looked: datetime | None = None
         self._progress: dict[str, tuple[tuple[int, ...], datetime]] = {}
 
     def look(self, now: datetime) -> list[tuple[str, Reconcile]]:
         """The steps that are due, each with its broker."""
+        before, self._looked = self._looked or now, now
         found = []
         for broker, facts in self._brokers.items():
             state = self._book.sessions.get(broker)
-            if state is None or not state.logged_on:
+            if state is None or not state.logged_on or not isinstance(state.changed_at, datetime):
                 continue
-            step = self._step(broker, facts, state.changed_at, now)
+            if broker in self._book.rounds:
+                self._last[broker] = now
+                step = self._next_step(broker, facts, now)
+            else:
+                self._progress.pop(broker, None)
+                step = self._begin(broker, facts, state.changed_at, before, now)
             if step is not None:
                 found.append((broker, step))
         return found
 
-    def _step(self, broker: str, facts: BrokerFacts, logged_on_at: object, now: datetime) -> Reconcile | None:
-        current = self._book.rounds.get(broker)
-        if current is None:
-            self._progress.pop(broker, None)
-            if not isinstance(logged_on_at, datetime) or self._begun.get(broker) == logged_on_at:
-                return None
+    def _begin(
+        self, broker: str, facts: BrokerFacts, logged_on_at: datetime, before: datetime, now: datetime
+    ) -> Reconcile | None:
+        if self._begun.get(broker) != logged_on_at:
             if now - logged_on_at < _SETTLED_AFTER:
                 return None
             self._begun[broker] = logged_on_at
-            one_by_one = facts.status_requests and facts.status_requests_per_second > 0
-            wanted = facts.mass_status or (one_by_one and self._has_live_orders(broker))
-            return Reconcile(BEGIN, 0) if wanted else None
+            cause = LOGON
+        elif self._is_due(broker, facts, before, now):
+            cause = SCHEDULE
+        else:
+            return None
+        self._last[broker] = now
+        one_by_one = facts.status_requests and facts.status_requests_per_second > 0
+        wanted = facts.mass_status or (one_by_one and self._has_live_orders(broker))
+        return Reconcile(BEGIN, 0, cause) if wanted else None
+
+    def _is_due(self, broker: str, facts: BrokerFacts, before: datetime, now: datetime) -> bool:
+        """Whether the broker's schedule has a round now."""
+        if facts.round_every is not None and now - self._last.get(broker, now) >= facts.round_every:
+            return True
+        return any(_passed(one, before, now) for one in facts.round_times)
+
+    def _next_step(self, broker: str, facts: BrokerFacts, now: datetime) -> Reconcile | None:
+        current = self._book.rounds[broker]
         if current.to_ask and facts.status_requests_per_second:
             return Reconcile(ASK, facts.status_requests_per_second)
         before, since = self._progress.get(broker, ((), now))
@@ -146,3 +172,8 @@ class Rounds:
             not order.finished and order.child is not None and order.child.broker == broker
             for order in self._book.orders.values()
         )
+
+
+def _passed(at: time, before: datetime, now: datetime) -> bool:
+    """Whether a time of day came after one moment and up to another, which are less than a day apart."""
+    return any(before < datetime.combine(day, at, UTC) <= now for day in {before.date(), now.date()})

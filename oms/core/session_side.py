@@ -7,7 +7,7 @@ exception item; no time-out makes it rejected.
 
 from __future__ import annotations
 
-from oms.core import cancel_new, client_side, mass, reconcile, replies
+from oms.core import cancel_new, client_side, mass, reconcile, replies, trading
 from oms.core import tags as t
 from oms.core import transitions as life
 from oms.core.broker_side import refuse_request
@@ -15,6 +15,8 @@ from oms.core.judge import Verdict
 from oms.core.messages import Event, MessageReject, NotSent, Refused, ResendDeclined, SessionDown, SessionUp
 from oms.core.order import ACCEPTED, HELD, OPEN_REQUEST, PENDING, Order, Request
 from oms.core.replies import Context
+
+DOOR_SHUT = "the door is shut"  # in the reason: too many Logon(A) with a wrong password
 
 
 def session_up(ctx: Context, seq: int, event: Event, msg: SessionUp) -> None:
@@ -63,10 +65,17 @@ def refused(ctx: Context, seq: int, event: Event, msg: Refused) -> None:
     But a report of a broker, or its copy, may have told of a fill: that is for a person to look at.
     """
     ctx.fx.detail["refused"] = msg.reason
+    if DOOR_SHUT in msg.reason and msg.msg_type == "A":
+        _door_shut(ctx, seq, event, msg)
     state = ctx.book.sessions.get(event.session)
     if msg.msg_type in ("8", "9") and state is not None and state.role != "client":
         text = f"the FIX engine refused a MsgType(35) {msg.msg_type}, a fill may be lost: {msg.reason}"
         replies.open_item(ctx, seq, event, "report_refused_by_engine", text, None)
+
+
+def _door_shut(ctx: Context, seq: int, event: Event, msg: Refused) -> None:
+    text = f"somebody does not know the password of {event.session}: {msg.reason}"
+    replies.open_item(ctx, seq, event, "logons_refused", text, None, severity="warning")
 
 
 def not_sent(ctx: Context, seq: int, event: Event, msg: NotSent) -> None:
@@ -123,6 +132,7 @@ def _route_again(ctx: Context, seq: int, event: Event, order: Order, reason: str
     else:  # the text of the order was not kept over a restart
         verdict = Verdict(False, "route", "it was of before a restart", "0")
     client_side.record(ctx, verdict)
+    trading.told(ctx, seq, event, verdict)
     if verdict.ok:
         client_side.route_child(ctx, seq, order, verdict, child.body)
     else:

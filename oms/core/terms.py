@@ -7,10 +7,11 @@ Prices are in the instrument's currency, quantities in shares. Patterns are shel
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import date
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import NamedTuple
 
+from oms.core.markets import Market
 from oms.core.messages import Pairs
 
 
@@ -28,6 +29,9 @@ class Instrument(NamedTuple):
     tradable: bool
     asset_class: str = ""
     average_volume: Decimal | None = None  # shares a day
+    market: str = ""  # whose hours count, '' for none
+    reference_at: datetime | None = None  # as of when the reference price is, None where nobody knows
+    max_price_age: timedelta | None = None  # how old it may be where an order is judged by it, None: any age
 
 
 class Account(NamedTuple):
@@ -63,6 +67,7 @@ class Limit(NamedTuple):
     soft: bool = False
     first: date = date.min
     last: date = date.max
+    per: int = 0  # the second number of a ratio (orders) or a window (seconds)
 
 
 class RouteRule(NamedTuple):
@@ -77,6 +82,22 @@ class RouteRule(NamedTuple):
     ex_destination: tuple[str, ...]
     broker: str
     fallbacks: tuple[str, ...]
+
+
+class ReplaceRule(NamedTuple):
+    """What replaces of the orders that match must keep to (`oms.core.replace_discipline`); 0 asks for nothing."""
+
+    name: str
+    client: tuple[str, ...]
+    account: tuple[str, ...]
+    symbol: tuple[str, ...]
+    broker: tuple[str, ...]
+    min_interval: timedelta
+    min_ticks: int
+    min_qty_percent: Decimal
+    one_outstanding: bool
+    pause_after_fill: timedelta
+    also_reducing: bool
 
 
 class BrokerFacts(NamedTuple):
@@ -101,6 +122,9 @@ class BrokerFacts(NamedTuple):
     quiet_seconds: int = 0  # until a working order without news is raised and asked for; 0: never
     unknown_asks: int = 5  # how often an order in doubt is asked for, besides at each logon
     adopts: bool = False  # orders of the broker that we do not know become orders of ours
+    round_every: timedelta | None = None  # from one round of questions to the next
+    round_times: tuple[time, ...] = ()  # times of day (UTC) of rounds
+    avg_px_decimals: int = 2  # fewest decimals to which it rounds AvgPx(6)
     refuses: Callable[[str, Pairs], str] | None = None
 
 
@@ -115,3 +139,6 @@ class Terms(NamedTuple):
     brokers: Mapping[str, BrokerFacts]
     limit_rows: tuple[Limit, ...] = ()
     keep_positions: bool = False  # by account and symbol, for kill switches that are reduce-only
+    markets: Mapping[str, Market] = {}
+    require_row: bool = False  # an order needs a row of the limits file that names its client or account
+    replace_rules: tuple[ReplaceRule, ...] = ()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import json
 import random
+import re
 import shutil
 import socket
 from collections.abc import Iterator
@@ -42,6 +43,7 @@ class Place:
         self.logs = directory / "logs"
         self.postgres = directory / "state" / "postgres"
         self.ports: dict[str, int] = {}
+        self.breakers = True  # not where a broker is meant to err: they would open, and end what is to be seen
 
     def record(self, name: str) -> Path:
         """The directory of a simulator: its record, its FIX store, its summary."""
@@ -59,7 +61,10 @@ class Place:
                 broker_ports=(self.ports[BROKERS[0].name], self.ports[BROKERS[1].name]),
                 trading="on",
                 metrics_port=self.ports["metrics"],
+                after_unclean_stop="trade",  # `--chaos` kills the gateway, and nobody is there to say on
             )
+            if not self.breakers:
+                self.config.write_text(re.sub(r"(?m)^\[\[breakers\]\]\n(?:.+\n)+", "", self.config.read_text()))
             shutil.copyfile(BEHAVIOUR, self.behaviour)
 
     def note_processes(self, running: dict[str, tuple[int, float]]) -> None:

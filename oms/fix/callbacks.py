@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import quickfix as fix
 
+from oms.fix.logon import NOT_ACCEPTED
+
 if TYPE_CHECKING:  # the engine makes these objects, they only name it
     from oms.fix.engine import Engine, SessionHandle
 
@@ -109,8 +111,10 @@ class Application(fix.Application):
         self._owner.guarded(session_id, lambda handle: self._owner.on_to_admin(handle, message))
 
     def fromAdmin(self, message: Any, session_id: Any) -> None:
-        """A session message came."""
+        """A session message came; RejectLogon answers a Logon(A) with a Logout(5)."""
         self._owner.guarded(session_id, lambda handle: self._owner.on_from_admin(handle, message))
+        if not self._owner.accepts(session_id, message):
+            raise fix.RejectLogon(NOT_ACCEPTED)
 
     def toApp(self, message: Any, session_id: Any) -> None:
         """An application message leaves; DoNotSend keeps it."""

@@ -243,6 +243,7 @@ def _execution_report(
         reader.problem,
         get(t.ORD_TYPE, ""),
         get(t.TIME_IN_FORCE, ""),
+        get(t.AVG_PX, ""),
     )
 
 

@@ -23,26 +23,11 @@ import quickfix as fix
 
 from oms.errors import StoreFailure, Unsendable
 from oms.fix.callbacks import Application, LogFactory, pin_thread, unpin_thread
+from oms.fix.engine_words import ACCEPTED, ALLOWS, STORE_FAILED, complains
+from oms.fix.logon import LOCKED_OUT, NOT_ACCEPTED, Credentials, Door, masked, show
 
 SOH = "\x01"
 ADMIN_TYPES = frozenset("012345A")
-
-# In the engine's log lines: it will not take the message in hand, and sends no Reject(3).
-_COMPLAINTS = (
-    "Invalid message",
-    "Incorrect data format",
-    "Field not found",
-    "is not valid",
-    "MsgSeqNum too low",
-    "Deny connections",
-    "outside of valid logon time",
-    "Session is not enabled for logon",
-    "Required field missing from logon",
-)
-
-# In the engine's log lines: a session's store could not be written. The engine sends nothing that it could not
-# store, says `False`, and never writes to that file again, also when there is room: only a new start opens it anew.
-_STORE_FAILED = ("Unable to write to", "Unable to flush", "Cannot seek to end of", "Unable to get file pointer")
 
 
 class EngineListener(Protocol):
@@ -81,6 +66,10 @@ class SessionHandle:
     sending: int = 0
     store_problem: str = ""
     heartbeat_seconds: int = 0  # HeartBtInt(108) of their last Logon(A), 0 before
+    door: Door | None = None  # who lets them in; None: nobody asks
+    credentials: Credentials | None = None  # of our Logon(A)
+    address: str = ""  # from where the connection in hand came
+    turned_away: bool = False  # the Logon(A) in hand was not accepted
     head: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -103,11 +92,6 @@ def msg_type(raw: str) -> str:
     return raw[start + 4 : raw.find(SOH, start + 4)] if start >= 0 else ""
 
 
-def _complains(text: str) -> bool:
-    """Whether a log line says that a message was not taken. What gets a Reject(3) is told by that."""
-    return not text.strip() or (not text.startswith("Message ") and any(words in text for words in _COMPLAINTS))
-
-
 def _last(texts: deque[str]) -> str:
     return texts[-1] if texts else ""
 
@@ -128,7 +112,10 @@ class Engine:
         tls: bool = False,
         store_failed: Callable[[str, str], None] = lambda session, problem: None,
         may_send: Callable[[], bool] = lambda: True,
+        doors: Mapping[str, Door] | None = None,
+        credentials: Mapping[str, Credentials] | None = None,
     ) -> None:
+        """`doors` are of sessions whose Logon(A) is checked, `credentials` of those that we log on to with some."""
         self._listener = listener
         self._may_send = may_send  # asked last of all before the engine is called, which asks nobody
         self._store_failed = store_failed  # called under a session's lock: it must not wait for a sender
@@ -136,8 +123,10 @@ class Engine:
         self.sessions: dict[str, SessionHandle] = {}
         self._by_id: dict[str, SessionHandle] = {}
         self._by_address: dict[int, SessionHandle] = {}
+        self.accepted: dict[int, float] = {}  # when a connection was taken off a port last (monotonic)
         for session_id, name in names.items():
             handle = SessionHandle(name, session_id)
+            handle.door, handle.credentials = (doors or {}).get(name), (credentials or {}).get(name)
             self.sessions[name] = self._by_id[session_id] = handle
         self._application = Application(self)
         self._settings = fix.SessionSettings()
@@ -257,6 +246,19 @@ class Engine:
         """Whether a session may log on: not so from `logout` to `logon`."""
         return bool(self.sessions[session].engine_session.isEnabled())
 
+    def set_logon(self, session: str, credentials: Credentials | None, *, asks: bool) -> None:
+        """From the next Logon(A) on: what a counterparty has to show (`asks`), or what we do; None: nothing."""
+        handle = self.sessions[session]
+        if asks:
+            handle.door = None if credentials is None else Door(credentials)
+        else:
+            handle.credentials = credentials
+
+    def set_timing(self, session: str, key: str, value: str) -> None:
+        """Change one of LogonTimeout, LogoutTimeout, MaxLatency (seconds), CheckLatency (Y or N) as it runs."""
+        set_it = getattr(self.sessions[session].engine_session, f"set{key}")
+        set_it(value == "Y" if key == "CheckLatency" else int(value))
+
     def disconnect(self, session: str) -> None:
         """Cut the connection without a Logout(5), as a network would."""
         self.sessions[session].engine_session.disconnect()
@@ -285,7 +287,12 @@ class Engine:
         try:
             action(handle)
         except Exception as error:
-            self._listener.failed(handle.name, _last(handle.incoming), error)
+            self._listener.failed(handle.name, masked(_last(handle.incoming))[0], error)
+
+    def _refused(self, session: str, raw: str, reason: str) -> None:
+        """What the engine turned away, without the passwords that it may have had."""
+        raw, reason = masked(raw, reason)
+        self._listener.refused(session, raw, reason)
 
     def on_create(self, handle: SessionHandle) -> None:
         """Find the native session once; its pointer lives as long as the engine."""
@@ -316,7 +323,13 @@ class Engine:
     def on_to_admin(self, handle: SessionHandle, message: Any) -> None:
         """A Reject(3) of ours says that the engine refused a message: report which and why."""
         text = message.toString()
-        if msg_type(text) == "3":
+        kind = msg_type(text)
+        if kind == "A" and handle.credentials is not None:
+            show(message, handle.credentials)
+        elif kind == "5" and handle.turned_away:
+            handle.turned_away = False
+            message.setField(58, NOT_ACCEPTED)  # nothing that helps to guess
+        elif kind == "3":
             start = text.find("\x0158=")
             reason = text[start + 4 : text.find(SOH, start + 4)] if start >= 0 else "refused by the engine"
             tag = text.find("\x01371=")
@@ -324,19 +337,42 @@ class Engine:
                 reason += f" (RefTagID(371)={text[tag + 5 : text.find(SOH, tag + 5)]})"
             raw = _last(handle.incoming)
             handle.incoming.clear()
-            self._listener.refused(handle.name, raw, reason)
+            self._refused(handle.name, raw, reason)
 
     def on_from_admin(self, handle: SessionHandle, message: Any) -> None:
-        """Session messages are the engine's, but a Reject(3) tells of a message of ours."""
+        """Session messages are the engine's, but a Reject(3) is about one of ours, and a Logon(A) is checked."""
         raw = _last(handle.incoming)
         handle.incoming.clear()  # so that no application message takes it for its own
+        if handle.door is not None and not raw:
+            raw = message.toString()  # the engine asks more than once about a Logon(A)
         kind = msg_type(raw)
         if kind == "3":
             self._listener.received(handle.name, raw)
         elif kind == "A":
+            if handle.door is not None and not self._let_in(handle, raw):
+                return
             start = raw.find("\x01108=")
             text = raw[start + 5 : raw.find(SOH, start + 5)] if start >= 0 else ""
             handle.heartbeat_seconds = int(text) if text.isascii() and text.isdigit() and len(text) < 6 else 0
+
+    def accepts(self, session_id: Any, message: Any) -> bool:
+        """After `on_from_admin`: False for a Logon(A) that was not let in, or that nobody could look at."""
+        handle = self.handle_of(session_id)
+        if handle is None or handle.door is None or not handle.turned_away:
+            return True
+        handle.heartbeat_seconds = 0
+        return False
+
+    def _let_in(self, handle: SessionHandle, raw: str) -> bool:
+        assert handle.door is not None
+        handle.turned_away = True  # whatever fails from here on
+        reason = handle.door.why_not(raw, handle.address)
+        if not reason:
+            handle.turned_away = False
+            return True
+        if not reason.startswith(LOCKED_OUT):  # that it is shut was told with the last wrong one
+            self._refused(handle.name, raw, f"Logon(A) {NOT_ACCEPTED}: {reason}")
+        return False
 
     def on_from_app(self, session_id: Any, message: Any) -> None:
         """Hand over the exact text; a message replayed from the engine's gap queue has only its own."""
@@ -375,17 +411,22 @@ class Engine:
     def on_event(self, handle: SessionHandle | None, text: str) -> None:
         """The engine's log lines: those that tell of a message it would not take are reported."""
         try:
-            if handle is None and "Session not found" in text:
+            if handle is None and text.startswith(ACCEPTED):
+                port = text.rpartition(" ")[2]
+                self.accepted[int(port) % 65536] = time.monotonic()
+            elif handle is None and "Session not found" in text:
                 _, _, raw = text.partition(": ")
-                self._listener.refused("", raw, "no such session: check BeginString(8) and the CompIDs")
-            elif handle is not None and text.startswith("IO Error") and any(it in text for it in _STORE_FAILED):
+                self._refused("", raw, "no such session: check BeginString(8) and the CompIDs")
+            elif handle is not None and text.startswith("IO Error") and any(it in text for it in STORE_FAILED):
                 handle.store_problem = text
                 with self._logged_out:
                     self._logged_out.notify_all()
                 self._store_failed(handle.name, text)
-            elif handle is not None and _complains(text):
+            elif handle is not None and complains(text):
                 reason = text.strip() or "a field that every message must have is missing"
-                self._listener.refused(handle.name, _last(handle.incoming), reason)
+                self._refused(handle.name, _last(handle.incoming), reason)
                 handle.incoming.clear()
+            elif handle is not None and text.startswith(ALLOWS):
+                handle.address = text[len(ALLOWS) :]
         except Exception as error:
             self._listener.failed(handle.name if handle else "", "", error)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from oms.core.effects import Fill, Item, Witness
+from oms.core.effects import Fill, Item, Price, Witness
 from oms.ledger.chain import JournalRow
 from oms.ledger.rows import Row
 
@@ -51,6 +51,7 @@ class Batch:
     requests: list[Row] = field(default_factory=list)
     positions: list[Position] = field(default_factory=list)
     items: list[Item] = field(default_factory=list)
+    prices: list[Price] = field(default_factory=list)
     answers: list[tuple[Any, dict[str, Any]]] = field(default_factory=list)  # futures of operators, their answers
     texts: tuple[bytes, ...] = ()  # all of the above as it travels to the database (texts.batch_texts)
 

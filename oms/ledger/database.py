@@ -17,18 +17,21 @@ from typing import Any
 import psycopg
 from psycopg import errors as pg
 from psycopg import sql
+from pydantic import SecretStr
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from oms.config.load import Config
+from oms.config.secrets import url_with_password
 from oms.errors import OperatorError
+from oms.ledger import environment
 from oms.ledger.embedded import EmbeddedPostgres
 from oms.ledger.partitions import REFUSE_FUNCTION, make_coming
 from oms.ledger.remedies import database_errors, first_line
 from oms.ledger.schema import APPEND_ONLY, GATEWAY_ROLE, OWNERS, PROJECTION_VERSION, PROJECTIONS, STANDING, metadata
 
-SCHEMA_VERSION = "0009"  # the newest file of migrations/versions; a test holds the two together
+SCHEMA_VERSION = "0015"  # the newest file of migrations/versions; a test holds the two together
 OLDEST_POSTGRES = 14
 EMBEDDED = "postgres"  # its directory in the state directory
 DATABASE_NAME = "oms"  # of the embedded server
@@ -87,7 +90,7 @@ def open_database(config: Config, *, create: bool = True) -> Iterator[str]:
     uses it. With ``create`` false a ledger that was never made is an error rather than made empty.
     """
     if config.database.url is not None:
-        yield config.database.url
+        yield with_password(config.database.url, config.database.password, config)
         return
     data = config.gateway.state_dir / EMBEDDED
     if not create and not _exists(data / "PG_VERSION"):
@@ -111,16 +114,38 @@ def revive_database(config: Config) -> None:
 
 def owner_url(config: Config, url: str) -> str:
     """The URL for migrations, given that of the ledger."""
-    return config.database.owner_url or url
+    found = config.database
+    return url if found.owner_url is None else with_password(found.owner_url, found.owner_password, config)
+
+
+def with_password(url: str, password: SecretStr | None, config: Config) -> str:
+    """A configured URL as it is used, with its secrets. Raises OperatorError where one cannot be read."""
+    kept = None if password is None else password.get_secret_value()
+    return url_with_password(url, kept, config.directory)
 
 
 def migrate_configured(config: Config, url: str) -> str:
-    """`migrate` as configured: by the owner of the tables, for the user that the gateway connects as."""
-    if config.database.owner_url is None:
-        return migrate(url)
+    """`migrate` as configured: by the owner of the tables, for the user that the gateway connects as.
+
+    Marks the ledger's environment if it has none. Raises OperatorError where it is of another one.
+    """
+    require_environment(config, url)
+    login = None
+    if config.database.owner_url is not None:
+        with database_errors(url), connect(url) as connection:
+            login = connection.execute("SELECT session_user").fetchone()
+    owner = owner_url(config, url)
+    before = migrate(owner, login=login[0] if login else None)
+    with database_errors(owner), connect(owner) as connection:
+        environment.mark(connection, config)
+        environment.require_own(connection, config)  # which its journal may have told
+    return before
+
+
+def require_environment(config: Config, url: str) -> None:
+    """Raises OperatorError where the ledger is not of the configuration's environment."""
     with database_errors(url), connect(url) as connection:
-        login = connection.execute("SELECT session_user").fetchone()
-    return migrate(config.database.owner_url, login=login[0] if login else None)
+        environment.require_own(connection, config)
 
 
 def _exists(path: Path) -> bool:

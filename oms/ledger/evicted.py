@@ -105,7 +105,8 @@ class Evicted:
         )
         if not found and wanted.broker_order_id:
             found = self._rows(
-                "SELECT order_id FROM child_orders WHERE broker = %s AND broker_order_id = %s AND sent_seq < %s"
+                "SELECT order_id FROM child_orders WHERE broker = %s AND broker_order_id = %s"
+                " AND broker_order_id <> '' AND sent_seq < %s"
                 " ORDER BY order_id DESC LIMIT 1",
                 wanted.session,
                 wanted.broker_order_id,

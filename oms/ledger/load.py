@@ -6,6 +6,7 @@ for a re-route, status requests under way). Reads only; the caller sees to it th
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -16,6 +17,7 @@ from oms.core.book import Book, MassCancel, SessionState
 from oms.core.copies import Recalled
 from oms.core.messages import ReplaceRequest
 from oms.core.order import OPEN_REQUEST, Child, Order, Request
+from oms.core.reconcile import UNANSWERED
 from oms.fix.decode import decode_guarded
 from oms.fix.rules import as_read
 from oms.ledger import witnesses
@@ -45,6 +47,13 @@ _CLIENT_IDS = (
     "SELECT trade_date AS day, original_cl_ord_id AS id FROM client_orders WHERE client = %s AND trade_date = %s"
     " UNION ALL SELECT trade_date, cl_ord_id FROM requests WHERE client = %s AND trade_date = %s"
 )
+# Beyond the row up to which a session is settled there may be messages that left: a broker whose messages are paced
+# does not get them in the order of the journal. A message is sent after it was decided; a day's slack is for clocks.
+# Asked row by row, by the key: whatever the planner believes, it cannot make a join over whole tables of it.
+UNSETTLED = (
+    "(SELECT sends.seq FROM sends WHERE sends.seq = journal.seq"
+    " AND sends.sent_at >= journal.received_at - interval '1 day' LIMIT 1) IS NULL"
+)
 _FILL_IDS = "SELECT trade_date AS day, exec_id AS id FROM fills WHERE broker = %s AND trade_date >= %s"
 
 
@@ -63,6 +72,13 @@ class Reader:
 
         Raises psycopg.OperationalError where the ledger is gone.
         """
+        return self._rows(text, values)
+
+    def named_rows(self, text: str, values: Mapping[str, object]) -> Rows:
+        """The same, of a statement with named values."""
+        return self._rows(text, values)
+
+    def _rows(self, text: str, values: Sequence[object] | Mapping[str, object]) -> Rows:
         try:
             return self._connection.execute(text.encode(), values).fetchall()
         except (psycopg.OperationalError, psycopg.InterfaceError):
@@ -112,7 +128,7 @@ class Reader:
         if not found and broker_order_id:
             found = self.rows(
                 "SELECT order_id FROM child_orders WHERE broker = %s AND broker_order_id = %s"
-                " ORDER BY order_id DESC LIMIT 1",
+                " AND broker_order_id <> '' ORDER BY order_id DESC LIMIT 1",
                 broker,
                 broker_order_id,
             )
@@ -194,6 +210,14 @@ class Reader:
             request = Request(**row)
             book.mass_cancels[request.broker_cl_ord_id] = MassCancel(request, broker, frozenset(order_ids[broker]))
 
+    def unanswered(self, book: Book) -> None:
+        """The open item of each broker that did not answer for all its orders; the oldest, if there are several."""
+        for row in self.rows(
+            "SELECT session, item_id FROM exception_items WHERE state = 'open' AND kind = %s ORDER BY opened_at DESC",
+            UNANSWERED,
+        ):
+            book.unanswered[row["session"]] = row["item_id"]
+
     def keys(self, book: Book, today: date) -> dict[str, object]:
         """Today's ClOrdIDs(11) of clients, the fills' ExecIDs(17) from yesterday on; of others the ledger is asked.
 
@@ -260,10 +284,13 @@ class Reader:
     # -- what went out -------------------------------------------------------------------------------------
 
     def outgoing(self, session: str, after: int, limit: int) -> Rows:
-        """Outgoing messages of a session after a journal row, in order: seq, msg_type, received_at, raw."""
+        """Outgoing messages of a session after a journal row that are not settled, in order.
+
+        Each has seq, msg_type, order_id, received_at, raw.
+        """
         return self.rows(
-            "SELECT seq, msg_type, received_at, raw FROM journal WHERE session = %s AND kind = 'out' AND seq > %s"
-            " ORDER BY seq LIMIT %s",
+            "SELECT seq, msg_type, order_id, received_at, raw FROM journal WHERE session = %s AND kind = 'out'"
+            f" AND seq > %s AND {UNSETTLED} ORDER BY seq LIMIT %s",
             session,
             after,
             limit,
@@ -271,7 +298,9 @@ class Reader:
 
     def count_outgoing(self, session: str, after: int) -> int:
         """How many messages of a session wait after a journal row."""
-        query = "SELECT count(*) AS number FROM journal WHERE session = %s AND kind = 'out' AND seq > %s"
+        query = (
+            f"SELECT count(*) AS number FROM journal WHERE session = %s AND kind = 'out' AND seq > %s AND {UNSETTLED}"
+        )
         return int(self.rows(query, session, after)[0]["number"])
 
     def sent_message(self, session: str, msg_seq_num: int) -> Rows:

@@ -268,7 +268,10 @@ def _namings(identifier: str) -> Iterable[tuple[str, Select[str | None]]]:
         "ClOrdID(11) of a cancel or replace to the broker",
         select(requests.c.order_id).where(requests.c.broker_cl_ord_id == identifier),
     )
-    yield "OrderID(37) of the broker", select(children.c.order_id).where(children.c.broker_order_id == identifier)
+    yield (
+        "OrderID(37) of the broker",
+        select(children.c.order_id).where(children.c.broker_order_id == identifier, children.c.broker_order_id != ""),
+    )
     yield "ExecID(17) to the client", select(fills.c.order_id).where(fills.c.client_exec_id == identifier)
     yield "ExecID(17) of the broker", select(fills.c.order_id).where(fills.c.exec_id == identifier)
 

@@ -145,6 +145,7 @@ def _adopt(connection: Snapshot, last_seq: int) -> None:
         name = sql.Identifier(one.table.name)
         connection.execute(sql.SQL("TRUNCATE {}").format(name))
         connection.execute(sql.SQL("INSERT INTO {} SELECT * FROM {}.{}").format(name, sql.Identifier(BESIDE), name))
+    connection.execute("DELETE FROM traded_until")  # sums of the tables that go: they are made anew
     connection.execute(
         "INSERT INTO projection_versions (name, version, made_at, last_seq) VALUES (%s, %s, now(), %s)"
         " ON CONFLICT (name) DO UPDATE SET version = excluded.version, made_at = excluded.made_at,"

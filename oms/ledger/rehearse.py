@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from datetime import date
+from datetime import date, datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import Engine, func, select
 
 from oms.core.judge import LiveJudge, RecordedJudge, Verdict
-from oms.core.messages import Pairs
+from oms.core.messages import Pairs, Prices
+from oms.core.prices import Facts, PriceBook
 from oms.core.risk import Asked
 from oms.core.routing import Routable
 from oms.core.terms import Terms
@@ -65,8 +66,12 @@ class _RehearsingJudge(RecordedJudge):
 
     def __init__(self, terms: Terms, is_up: Callable[[str], bool]) -> None:
         super().__init__()
-        self.live = LiveJudge(terms._replace(trading=True), is_up)
+        instruments = dict(terms.instruments)
+        self.live = LiveJudge(terms._replace(trading=True, instruments=instruments), is_up)
         self.exposure = self.live.exposure
+        self.live.prices = PriceBook(instruments)
+        if self.exposure is not None:
+            self.live.prices.revalue = self.exposure.revalue
         self.row: Any = None
         self.asking = False
         self.judged = self.was_refused = self.would_be_refused = 0
@@ -87,6 +92,12 @@ class _RehearsingJudge(RecordedJudge):
             self._note("G", asked, was, self.live.replace(asked, broker, body))
         return was
 
+    def priced(self, seq: int, now: datetime, msg: Prices, accept: bool) -> Facts:
+        """As it was; the candidate rules go by the same prices."""
+        facts = super().priced(seq, now, msg, accept)
+        self.live.prices.follow(seq, msg, facts)
+        return facts
+
     def _note(self, kind: str, asked: Asked, was: Verdict, would_be: Verdict) -> None:
         self.judged += 1
         self.was_refused += not was.ok
@@ -104,6 +115,15 @@ class _RehearsingJudge(RecordedJudge):
                 _said(was), _said(would_be), would_be.text or was.text,
             )
         )  # fmt: skip
+
+
+def last_day(engine: Engine) -> date | None:
+    """The last trade date on which an order or replace came; None where there is none."""
+    journal = schema.journal
+    came = select(func.max(journal.c.trade_date)).where(journal.c.kind == "in", journal.c.msg_type.in_(("D", "G")))
+    with engine.connect() as connection:
+        found: date | None = connection.execute(came).scalar()
+    return found
 
 
 def rehearse(

@@ -19,6 +19,7 @@ from oms.core.effects import Fill, Witness
 from oms.core.judge import RecordedJudge
 from oms.core.order import Order, Request
 from oms.core.terms import BrokerFacts
+from oms.core.throttled import throttled
 from oms.fix.decode import decode_guarded
 from oms.fix.rules import as_read, as_refused
 from oms.ledger.compare import Difference
@@ -105,11 +106,12 @@ class Replay:
 
     def _configure(self, detail: dict[str, Any]) -> None:
         self._sessions = detail.get("sessions", {})
+        self.book.begin_run()
         of = {name: facts["drop_copy_of"] for name, facts in self._sessions.items() if facts.get("drop_copy_of")}
         self.book.drop_copies.configure(of, {})
         for name, facts in self._sessions.items():
             state = self.book.sessions.setdefault(name, SessionState(name, facts["role"]))
-            state.role, state.logged_on = facts["role"], False
+            state.role, state.logged_on, state.news = facts["role"], False, bool(facts.get("news"))
             if facts["role"] == "broker":
                 self._brokers[name] = BrokerFacts(
                     frozenset(),
@@ -119,6 +121,7 @@ class Replay:
                     cancel_new=facts.get("replace") == "cancel_new",
                     mass_status=bool(facts.get("mass_status")),
                     adopts=facts.get("unknown_orders") == "adopt",
+                    avg_px_decimals=facts.get("avg_px_decimals", 2),
                 )
 
     def _body(self, row: Any, detail: dict[str, Any]) -> m.Body:
@@ -138,6 +141,9 @@ class Replay:
             "Reconcile": m.Reconcile,
             "Unmatched": m.Unmatched,
             "CancelOnDisconnect": m.CancelOnDisconnect,
+            "OverRate": m.OverRate,
+            "Prices": m.Prices,
+            "PriceSource": m.PriceSource,
             "Refused": m.Refused,
             "Unreadable": lambda words: m.Unreadable("", "", words),
         }
@@ -150,6 +156,8 @@ class Replay:
         text = as_read(bytes(row.raw), detail)
         body, _ = decode_guarded(text, row.trade_date, from_broker=facts["role"] != "client", fix42=facts["fix42"])
         body = as_refused(body, detail)
+        if text := detail.get("throttle", {}).get("refused"):
+            body = throttled(body, row.msg_type, text)
         if isinstance(body, m.MessageReject) and "about" in detail:
             msg_type, cl_ord_id = detail["about"]
             body = body._replace(cl_ord_id=cl_ord_id, ref_msg_type=body.ref_msg_type or msg_type)

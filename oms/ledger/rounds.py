@@ -45,6 +45,7 @@ class ReconcileRound:
     unanswered: list[str] = field(default_factory=list)
     refused: list[list[str]] = field(default_factory=list)  # OrderID(37), the broker's text
     found: list[list[Any]] = field(default_factory=list)  # of a file: kind, OrderID(37), text, journal row
+    cause: str = ""  # what it was begun for: logon, schedule, on_break, operator NAME
 
     @property
     def differs(self) -> bool:
@@ -126,6 +127,7 @@ def _round(rows: list[Any], newer: set[str]) -> ReconcileRound:
         told.get("counts", {}),
         **named,
         found=[one for row in rows for one in row.detail["reconcile"].get("found", [])],
+        cause=told.get("cause", ""),
     )
 
 

@@ -154,6 +154,11 @@ child_orders = Table(
     Column("last_seq", BigInteger, nullable=False),
 )
 Index("child_orders_order_id", child_orders.c.order_id)
+Index(
+    "child_orders_broker_order_id",
+    child_orders.c.broker_order_id,
+    postgresql_where=child_orders.c.broker_order_id != "",
+)
 
 # Cancel and replace requests: the id chains of both sides, in order of `seq`.
 requests = Table(
@@ -301,12 +306,66 @@ projection_versions = Table(
     Column("last_seq", BigInteger, nullable=False),  # journal row up to which they were made anew
 )
 
+# The reference price in use of each symbol that got one besides the instruments file (see ledger/prices.py).
+reference_prices = Table(
+    "reference_prices",
+    metadata,
+    Column("symbol", Text, primary_key=True),
+    _amount("price"),
+    _time("at"),  # as of when
+    _text("source"),
+    Column("seq", BigInteger, nullable=False),  # journal row that took it
+)
+
+# Whether the ledger is for test or live: one row, 'ledger' (see ledger/environment.py). Written once, by the owner.
+ledger_environment = Table(
+    "ledger_environment",
+    metadata,
+    Column("name", Text, primary_key=True),
+    _text("environment"),  # test, live
+    _time("since"),
+    _text("marked_by"),  # the gateway that was the first to use it
+)
+
+# What has traded, summed up to a journal row (see ledger/traded_sums.py): a start reads it and what came after.
+traded_sums = Table(
+    "traded_sums",
+    metadata,
+    Column("day", Date, primary_key=True),  # trade date; 0001-01-01: all days before the last one that was summed
+    Column("client", Text, primary_key=True),
+    Column("account", Text, primary_key=True),
+    Column("trader", Text, primary_key=True),
+    Column("symbol", Text, primary_key=True),
+    Column("side", Text, primary_key=True),
+    Column("ord_type", Text, primary_key=True),
+    Column("broker", Text, primary_key=True),
+    _amount("filled"),
+    _amount("money"),
+    Column("fills", BigInteger, nullable=False),  # executions
+    Column("orders", BigInteger, nullable=False),  # new ones that went to a broker
+    Column("replaces", BigInteger, nullable=False),  # asked for by the client
+    Column("cancels", BigInteger, nullable=False),
+    _text("last_trade"),  # ExecID(17) to the client and LastPx(31) of the last execution, '' without any
+)
+traded_until = Table(
+    "traded_until",
+    metadata,
+    Column("name", Text, primary_key=True),  # 'sums'
+    Column("last_seq", BigInteger, nullable=False),  # journal row up to which they count
+    Column("rollover_seconds", Integer, nullable=False),  # by which their days were told apart
+    _time("made_at"),
+)
+Index("fills_amended", fills.c.child_id, postgresql_where=fills.c.kind != "trade")
+
 Index("journal_operators", journal.c.seq, postgresql_where=journal.c.kind == "operator")
 Index("exception_items_open", exception_items.c.opened_at, postgresql_where=exception_items.c.state == "open")
 
 APPEND_ONLY = ("journal", "batches", "sends", "fills", "witnesses")
-PROJECTIONS = ("client_orders", "child_orders", "requests", "session_positions", "exception_items")
+PROJECTIONS = (
+    "client_orders", "child_orders", "requests", "session_positions", "exception_items", "reference_prices",
+)  # fmt: skip
 STANDING = ("leases",)  # neither history nor made of it: what holds now
-OWNERS = ("archives", "projection_versions")  # the gateway reads them; the commands of the tables' owner write them
+# The gateway reads these; the commands of the tables' owner write them.
+OWNERS = ("archives", "projection_versions", "ledger_environment", "traded_sums", "traded_until")
 PARTITIONED = {"journal": "trade_date", "sends": "sent_at"}  # table -> the column that decides the partition
 PROJECTION_VERSION = 1  # goes up when the same journal gives other rows of the projections

@@ -17,7 +17,7 @@ from oms.ledger.chain import FIELD, LINE, NULL, canonical
 # One parameter of the commit per table, in this order.
 TABLES = (
     "journal", "sends", "fills", "witnesses", "new_orders", "changed_orders", "new_children", "changed_children",
-    "requests", "positions", "opened", "changed",
+    "requests", "positions", "opened", "changed", "prices",
 )  # fmt: skip
 ITEM_CHANGES = ("item_id", "state", "owner", "resolution", "resolved_at")
 
@@ -76,5 +76,6 @@ def batch_texts(batch: Batch) -> tuple[bytes, ...]:
         "positions": _lines([_texts(position) for position in batch.positions]),
         "opened": _lines([_texts(getattr(item, name) for name in Item.FIELDS) for item in opened.values()]),
         "changed": _lines([_texts(getattr(item, name) for name in ITEM_CHANGES) for item in changed.values()]),
+        "prices": _lines([_texts(price) for price in batch.prices]),
     }
     return tuple([texts[name].encode("utf-8", "backslashreplace") for name in TABLES])

@@ -23,7 +23,7 @@ from psycopg.pq.abc import PGconn, PGresult
 from sqlalchemy import Table, Text
 from sqlalchemy.dialects import postgresql
 
-from oms.core.effects import Item
+from oms.core.effects import Item, Price
 from oms.errors import JournalFailure, LeaseLost, OperatorError
 from oms.ledger import rows, schema
 from oms.ledger.batch import Batch, Position, Send
@@ -103,6 +103,7 @@ def _commit_statement() -> bytes:
         "children_changed": _update(schema.child_orders, rows.CHILD_CHANGES, at["changed_children"]),
         "requests_rows": _insert(schema.requests, rows.REQUEST_COLUMNS, at["requests"], "seq"),
         "positions_rows": _insert(schema.session_positions, Position._fields, at["positions"], "session"),
+        "prices_rows": _insert(schema.reference_prices, Price._fields, at["prices"], "symbol"),
         "items_opened": _insert(schema.exception_items, Item.FIELDS, at["opened"]),
         "items_changed": _update(schema.exception_items, ITEM_CHANGES, at["changed"], keep=True),
     }

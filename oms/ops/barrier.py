@@ -3,6 +3,7 @@
 It stands beside the core, not behind it: an engaged kill switch stops what is already decided and committed, and
 it does so while the inbox is full, a session is stuck or the ledger is gone. Kills are kept in a file of the state
 directory, written and synced before they count as engaged, so that they hold over a restart without the ledger.
+Trading switched off stops the same way (`oms.ops.trading` keeps it over a restart); replaces that add no risk pass.
 
 Threads: `why_not` from senders and engine threads; `engage` and `release` from the control socket's threads.
 """
@@ -17,6 +18,7 @@ from pathlib import Path
 from oms.core.book import Book
 from oms.core.kill import Kill
 from oms.core.order import Child, Order
+from oms.core.trading import takes_risk_away
 from oms.errors import OperatorError
 
 _PLAIN = 4  # parts of a kill that is not reduce-only in the file
@@ -26,7 +28,7 @@ class Barrier:
     """Trading on or off, and the kills in force."""
 
     def __init__(self, trading: bool, book: Book, file: Path) -> None:
-        self._trading = trading
+        self.switched_on = trading  # by `oms.ops.trading`; read without a lock
         self._book = book
         self._file = file
         self._writing = threading.Lock()
@@ -35,7 +37,7 @@ class Barrier:
     @property
     def trading(self) -> bool:
         """Whether new orders may leave at all."""
-        return self._trading and not any(not kill.scope for kill in self.kills)
+        return self.switched_on and not any(not kill.scope for kill in self.kills)
 
     def why_not(self, cl_ord_id: str = "") -> str:
         """Why a new order or replace with this ClOrdID(11) of ours must not leave; '' where it may.
@@ -43,12 +45,14 @@ class Barrier:
         Reads the core's book from another thread, which is safe; what it does not find is stopped by a kill of any
         scope, because what cannot be checked is refused.
         """
-        if not self._trading:
-            return "trading is off"
-        kills = self.kills
-        if not kills:
+        kills, on = self.kills, self.switched_on
+        if on and not kills:
             return ""
         found = self._book.by_broker_id.get(cl_ord_id)
+        if not on and (found is None or not takes_risk_away(found[0], cl_ord_id)):
+            return "trading is off"
+        if not kills:
+            return ""
         if found is None:
             return f"kill switch {kills[0].kill_id} is engaged"
         order = found[0]
@@ -85,23 +89,27 @@ class Barrier:
                 raise
 
     def _write(self) -> None:
-        text = json.dumps([kill if kill.reduce_only else kill[:_PLAIN] for kill in self.kills])
-        made = self._file.with_suffix(".new")
         try:
-            with made.open("w", encoding="utf-8") as file:
-                file.write(text + "\n")
-                file.flush()
-                os.fsync(file.fileno())
-            made.replace(self._file)
-            directory = os.open(self._file.parent, os.O_RDONLY)
-            try:
-                os.fsync(directory)
-            finally:
-                os.close(directory)
+            write_synced(self._file, json.dumps([kill if kill.reduce_only else kill[:_PLAIN] for kill in self.kills]))
         except OSError as error:
             raise OperatorError(
                 f"{self._file} cannot be written: {error}; the kill switches in force now hold until the process ends"
             ) from error
+
+
+def write_synced(file: Path, text: str) -> None:
+    """Write one line into a file as a whole or not at all, and have it on the disk. Raises OSError."""
+    made = file.with_suffix(".new")
+    with made.open("w", encoding="utf-8") as draft:
+        draft.write(text + "\n")
+        draft.flush()
+        os.fsync(draft.fileno())
+    made.replace(file)
+    directory = os.open(file.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
 
 
 def _decided(order: Order, child: Child, cl_ord_id: str) -> int:

@@ -2,8 +2,8 @@
 
 A command enters the same inbox as messages do, ahead of them, and is journaled with the operator's name. What
 can be checked is checked before: an unknown verb, a missing argument or an item that is not open is refused with
-the remedy, and nothing is recorded. An engaged kill switch counts before it is journaled, a released one only
-after. Called from the control socket's threads.
+the remedy, and only the refusal is recorded. An engaged kill switch counts before it is journaled, a released one
+only after. Called from the control socket's threads.
 """
 
 from __future__ import annotations
@@ -12,29 +12,46 @@ import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from oms import inbox as box
+from oms.committer import Committer
 from oms.config.load import Config
 from oms.core.book import Book, number_id
+from oms.core.breaker_live import RESET, LiveBreakers
+from oms.core.breaker_rules import PREFIX
+from oms.core.judge import LiveJudge
 from oms.core.kill import SCOPES, Kill, scope_of
+from oms.core.limit_diff import APPLY
 from oms.core.operators import KILL_VERBS
+from oms.core.trading import ON
 from oms.errors import OperatorError
 from oms.fix.engine import Engine
 from oms.fix.fields import clean
 from oms.fix.renumber import Effect
+from oms.flow import Flow
 from oms.inbox import Heard, Inbox, now_us
 from oms.ledger.database import engine as ledger_engine
 from oms.ledger.load import Reader
 from oms.ledger.remedies import database_errors
 from oms.ops import fill_commands
+from oms.ops.access import Access
 from oms.ops.barrier import Barrier
+from oms.ops.break_policy import BreakPolicy
+from oms.ops.breakers import BreakerCommands
 from oms.ops.file_commands import FileCommands
+from oms.ops.limit_changes import LimitChanges, Running
 from oms.ops.numbers import Numbers
 from oms.ops.people import People
-from oms.ops.session_control import LASTING, SessionControl
+from oms.ops.prices import PriceCommands
+from oms.ops.reload import RELOAD, Reload
+from oms.ops.session_control import SessionControl
+from oms.ops.settling import Settling
+from oms.ops.standing import LASTING
+from oms.ops.trading import Trading
 from oms.ops.two_people import TwoPeople, done
+from oms.price_watch import PriceWatch
 
 _ANSWER_SECONDS = 10.0
 _TEXT_LIMIT = 2000
@@ -44,7 +61,7 @@ Args = dict[str, str]
 
 
 class Commands:
-    """The handler of the control socket. `url` is the ledger's, for what is checked before."""
+    """Carries commands out, for who may give them (`access`). `url` is the ledger's, for what is checked before."""
 
     def __init__(
         self,
@@ -54,18 +71,26 @@ class Commands:
         book: Book,
         config: Config,
         engines: Callable[[], Mapping[str, Engine]],
+        trading: Trading | None = None,
     ) -> None:
         self._inbox = inbox
         self._url = url
         self._barrier = barrier
         self._config = config
-        self.people = People(config.operators)
+        self.people = People(config.operators, config.control)
         self._numbers = Numbers(config, lambda: ledger_engine(url, read_only=True), engines, self._submit)
         lock = self._numbers.one_at_a_time
         self.sessions = SessionControl(config, inbox, engines, self._submit, lock)
-        afterwards = {"kill.release": self._release_now, "sessions.set_seq": self._numbers.set}
+        trading = trading or Trading(config)
+        self._afterwards = afterwards = {
+            "kill.release": self._release_now,
+            "sessions.set_seq": self._numbers.set,
+            ON: trading.approved(self._submit),
+        }
         self.two_people = TwoPeople(book, url, self.people, self._submit, afterwards, self._why_not_any_more)
-        self._files = FileCommands(config, self._submit, self._engage, lambda: {kill.scope for kill in barrier.kills})
+        engaged = lambda: {kill.scope for kill in barrier.kills}  # noqa: E731
+        self.breaks = BreakPolicy(config, url, self._submit, self._engage, engaged)
+        self._files = FileCommands(config, self._submit, self.breaks)
         self._one_kill_at_a_time = threading.Lock()
         self._last_kill = 0
         self._verbs: dict[str, Callable[[str, str, Args], dict[str, Any]]] = {
@@ -87,8 +112,36 @@ class Commands:
             "sessions.preview_seq": self._preview_seq,
             "sessions.set_seq": self._set_seq,
             **self.sessions.verbs,
+            RELOAD: Reload(config, engines, book, self._submit, self.sessions.retire),
             "reconcile.file": self._file,
+            **Settling(config, self.people, self.two_people, self._submit, _reason).verbs,
+            **trading.commands(self.people, self.two_people, self._submit, _reason),
         }
+
+    def breakers(self, live: LiveBreakers) -> None:
+        """The commands about circuit breakers."""
+        made = BreakerCommands(live, self.people, self.two_people, self._submit, _reason)
+        self._verbs |= made.verbs
+        self._afterwards[RESET] = made.reset_now
+
+    def limits(
+        self, changes: LimitChanges, judge: LiveJudge, flow: Flow, committer: Committer, rollover: timedelta
+    ) -> None:
+        """The commands about limits."""
+        self._limits, book = changes, self.two_people.book
+        running = Running(judge, book, flow, committer, self._inbox.wake, self._url, rollover)
+        self._verbs |= changes.commands(self.people, self.two_people, self._submit, _reason, running)
+        self._afterwards[APPLY] = changes.approved
+
+    def prices(self, watch: PriceWatch) -> None:
+        """The commands about reference prices."""
+        self._verbs |= PriceCommands(watch, self._submit).verbs
+
+    def access(self) -> Access:
+        """The handler of the control socket: who may give a command, and then this."""
+        return Access(
+            self, self.people, self._inbox, self._url, self.two_people.book, self._config, lambda: self._barrier.kills
+        )
 
     def also(self, verb: str, found: Callable[[str, str, Args], dict[str, Any]]) -> None:
         """A command that is made elsewhere."""
@@ -115,6 +168,8 @@ class Commands:
         if item["state"] != "open" and verb != "exceptions.note":
             done = f"{item_id} is resolved already: {item['resolution']}"
             raise OperatorError(f"{done}; `oms exceptions note` adds to it")
+        if item["kind"] == PREFIX and verb == "exceptions.resolve":
+            raise OperatorError(f"{item_id} is closed with its circuit breaker: `oms breakers list`, then reset it")
         given = {"item_id": item_id, "kind": item["kind"], "order_id": item["order_id"] or "", "text": text}
         return self._submit(operator, verb, {name: value for name, value in given.items() if value})
 
@@ -279,6 +334,8 @@ class Commands:
 
     def _why_not_any_more(self, verb: str, contents: Args) -> str:
         """Why a proposal must not be done as it stands: more is at risk than its approver was shown."""
+        if verb == APPLY:
+            return self._limits.why_not(contents)
         if verb != "sessions.set_seq":
             return ""
         with database_errors(self._url):

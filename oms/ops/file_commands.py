@@ -3,7 +3,7 @@
 `oms reconcile file` has compared; here each word that can be checked is: the fills that are confirmed are there and
 nobody confirmed them by a file before, items to open are new, items to close are open. What does not hold any more is
 left out and counted. One part at a time; a part that is in line and not answered counts as done.
-The dialect's `on_break` is carried out after the part is committed, once for each new break's scope.
+The dialect's `on_break` is carried out after the part is committed (`oms.ops.break_policy`).
 """
 
 from __future__ import annotations
@@ -11,23 +11,20 @@ from __future__ import annotations
 import json
 import re
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import date
-from glob import escape
 from typing import Any
 
-from oms.config.broker_file import BrokerFile
 from oms.config.load import Config
 from oms.config.problems import plain_decimal
 from oms.core.broker_file import VERB
-from oms.core.kill import scope_of
 from oms.errors import OperatorError
 from oms.ledger.broker_file import KINDS
+from oms.ops.break_policy import FILE, BreakPolicy, Place
 
 Args = dict[str, str]
 Rows = Callable[..., list[dict[str, Any]]]
 Submit = Callable[[str, str, Args], dict[str, Any]]
-Scopes = Callable[[], set[tuple[tuple[str, str], ...]]]
 
 _NAMES = ("file", "sha256", "lines", "fills", "matched", "differing", "missing_here")
 _ITEM = re.compile(r"F\d{8}-[0-9A-F]{12}(-\d{1,6})?")
@@ -37,20 +34,18 @@ _KNOWN = 100_000  # keys of parts in line that are remembered
 
 
 class FileCommands:
-    """`submit` puts a command in line and waits; `engaged` has the scopes of the kill switches in force."""
+    """`submit` puts a command in line and waits; `policy` does what follows from breaks."""
 
-    def __init__(self, config: Config, submit: Submit, engage: Submit, engaged: Scopes) -> None:
-        self._brokers: Mapping[str, BrokerFile] = {spec.name: spec.dialect.file for spec in config.role("broker")}
+    def __init__(self, config: Config, submit: Submit, policy: BreakPolicy) -> None:
+        self._brokers = [spec.name for spec in config.role("broker")]
         self._submit = submit
-        self._engage = engage
-        self._engaged = engaged
+        self._policy = policy
         self._one_at_a_time = threading.Lock()
         self._in_line: set[tuple[str, ...]] = set()
 
     def part(self, operator: str, args: Args, rows: Rows) -> dict[str, Any]:
         """Check and carry out one part. Raises OperatorError."""
-        form = self._brokers.get(args.get("broker", ""))
-        if form is None:
+        if args.get("broker") not in self._brokers:
             raise OperatorError(f"{args.get('broker')!r} is no broker session; there are {', '.join(self._brokers)}")
         given, facts = _checked(args)
         with self._one_at_a_time:
@@ -60,7 +55,12 @@ class FileCommands:
             answer = self._submit(operator, VERB, command)
             self._in_line -= keys
         answer |= {name: len(some) for name, some in new.items()}
-        answer["done"], answer["problems"] = self._policy(form, operator, given["broker"], new["opened"], facts, rows)
+        opened = {fact[0] for fact in new["opened"]}
+        places = {Place(fact[5], fact[6]) for fact in facts["opened"] if fact[0] in opened}
+        answer["done"], answer["problems"] = [], []
+        if places:
+            found = self._policy.carry_out(operator, given["broker"], FILE, places, rows)
+            answer["done"], answer["problems"] = found
         return answer
 
     def _still_so(
@@ -97,68 +97,6 @@ class FileCommands:
         if len(self._in_line) > _KNOWN:
             raise OperatorError("the ledger is slow or gone; reconcile the file when `oms status` shows it well")
         return new, keys
-
-    # -- what the dialect wants done ---------------------------------------------------------------------------
-
-    def _policy(
-        self,
-        form: BrokerFile,
-        operator: str,
-        broker: str,
-        opened: list[list[str]],
-        facts: dict[str, list[list[str]]],
-        rows: Rows,
-    ) -> tuple[list[str], list[str]]:
-        """Carry out `on_break` for the items that were opened; what was done, and what could not be."""
-        if form.on_break == "alert" or not opened:
-            return [], []
-        new = {fact[0] for fact in opened}
-        places = sorted({(fact[5], fact[6]) for fact in facts["opened"] if fact[0] in new})
-        done: list[str] = []
-        problems: list[str] = []
-        if form.on_break == "cancel":
-            self._cancel(operator, broker, {symbol for symbol, _ in places}, rows, done, problems)
-            return done, problems
-        for symbol, account in places:
-            scope = {"broker": escape(broker)}
-            if form.block != "broker" and (value := symbol if form.block == "symbol" else account):
-                scope[form.block] = escape(value)
-            if scope_of(scope) in self._engaged():
-                continue
-            text = f"a file of {broker} differs, and its dialect has on_break = block"
-            answer = self._tried(
-                self._engage, operator, "kill.engage", scope | {"text": text, "cancel": "N"}, problems
-            )
-            if answer is not None:
-                done.append(f"engaged {answer['kill_id']}: {answer['scope']}")
-                problems += [answer["problem"]] if answer["problem"] else []
-        return done, problems
-
-    def _cancel(
-        self, operator: str, broker: str, symbols: set[str], rows: Rows, done: list[str], problems: list[str]
-    ) -> None:
-        live = rows(
-            "SELECT o.order_id FROM client_orders AS o JOIN child_orders AS c USING (order_id) WHERE NOT o.finished"
-            " AND NOT c.finished AND c.broker = %s AND o.symbol = ANY(%s) ORDER BY o.order_id",
-            broker,
-            sorted(symbols),
-        )
-        text = f"a file of {broker} differs, and its dialect has on_break = cancel"
-        for row in live:
-            args = {"order_id": row["order_id"], "text": text}
-            answer = self._tried(self._submit, operator, "orders.cancel", args, problems)
-            if answer is not None and answer.get("problem"):
-                problems.append(f"{row['order_id']}: {answer['problem']}")
-            elif answer is not None:
-                done.append(f"cancel sent for {row['order_id']}")
-
-    @staticmethod
-    def _tried(do: Submit, operator: str, verb: str, args: Args, problems: list[str]) -> dict[str, Any] | None:
-        try:
-            return do(operator, verb, args)
-        except OperatorError as error:
-            problems.append(f"{verb} {scope_of(args) or args.get('order_id', '')}: {error}")
-            return None
 
 
 def _checked(args: Args) -> tuple[Args, dict[str, list[list[str]]]]:

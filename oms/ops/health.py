@@ -11,7 +11,7 @@ neither the ledger nor a counterparty, so that it answers while they do not.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from oms.config.load import Config
@@ -21,7 +21,8 @@ from oms.fix.engine import Engine
 from oms.inbox import Inbox
 from oms.ops.barrier import Barrier
 from oms.ops.metrics import Metrics, last_message_at
-from oms.ops.session_control import KeptOut
+from oms.ops.standing import KeptOut
+from oms.ops.trading import Trading
 
 OK, WARN, BAD = "ok", "warn", "bad"
 CORE_SECONDS = 5.0  # the core thread turns at least about once a second, also without work
@@ -52,9 +53,10 @@ class Seen(NamedTuple):
     outbox: Mapping[str, int]
     trading: bool
     kills: tuple[Kill, ...]
+    trading_off: str = ""  # since when, why, and the remedy; '' while it is switched on
 
 
-def looking(inbox: Inbox, metrics: Metrics, barrier: Barrier) -> Callable[[], Seen]:
+def looking(inbox: Inbox, metrics: Metrics, barrier: Barrier, trading: Trading) -> Callable[[], Seen]:
     """How the parts of a gateway are looked at."""
 
     def look() -> Seen:
@@ -72,6 +74,7 @@ def looking(inbox: Inbox, metrics: Metrics, barrier: Barrier) -> Callable[[], Se
             {name: sender.statistics()["waiting"] for name, sender in senders.items()},
             barrier.trading,
             barrier.kills,
+            f"{off.text}; {trading.remedy}" if (off := trading.off) else "",
         )
 
     return look
@@ -87,12 +90,15 @@ class Health:
         kept_out: Mapping[str, KeptOut],
         look: Callable[[], Seen],
         clock: Callable[[], float] = time.time,
+        also: Callable[[], Iterable[tuple[str, str, str]]] = tuple,
     ) -> None:
+        """`also`: more that was looked at, in the form of findings."""
         self._config = config
         self._engines = engines
         self._kept_out = kept_out
         self._look = look
         self._clock = clock
+        self._also = also
 
     def tell(self, operator: str, verb: str, args: dict[str, str]) -> dict[str, Any]:
         """The answer to `oms health`."""
@@ -106,7 +112,7 @@ class Health:
         found = list(_house(seen, self._config))
         for spec in self._config.sessions.values():
             found += self._of(spec, seen)
-        return found
+        return found + [Finding(*one) for one in self._also()]
 
     def stalled(self, spec: SessionSpec) -> float | None:
         """Seconds for which a session that is logged on moved nothing, where that is too long; else None."""
@@ -166,6 +172,7 @@ def _house(seen: Seen, config: Config) -> Iterator[Finding]:
         yield Finding("lease", BAD, "not held: nothing leaves; see to the database")
     else:
         yield Finding("lease", WARN if left < whole / 2 else OK, f"held for another {left:.1f} s")
-    yield Finding("trading", OK if seen.trading else WARN, "on" if seen.trading else "off: no new order leaves")
+    off = seen.trading_off or "off: no new order leaves"
+    yield Finding("trading", OK if seen.trading else WARN, "on" if seen.trading else off)
     kills = ", ".join(f"{kill.kill_id} for {kill.text}" for kill in seen.kills)
     yield Finding("kill switches", WARN if kills else OK, kills or "none engaged")

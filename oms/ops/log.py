@@ -20,6 +20,7 @@ from typing import Any
 
 import structlog
 
+from oms.config.secrets import redact
 from oms.config.settings import Log
 from oms.core.effects import Item
 from oms.errors import OperatorError
@@ -61,6 +62,7 @@ def configure(settings: Log) -> None:
         plain = structlog.dev.plain_traceback
         last = [_printable, structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=plain)]
     remove = structlog.stdlib.ProcessorFormatter.remove_processors_meta
+    last.append(_redacted)
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=[remove, *last]))
     root, ours = logging.getLogger(), logging.getLogger(NAME)
     handler.set_name(NAME)
@@ -93,6 +95,11 @@ def _handler(settings: Log) -> logging.Handler:
             f"[log] file {settings.file}: cannot be written: {error.strerror};"
             " name a file in a directory that exists and that this user may write to"
         ) from error
+
+
+def _redacted(_: object, __: str, line: str) -> str:
+    """The whole line, whatever its parts, without secrets."""
+    return redact(line)
 
 
 def _printable(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -219,9 +226,17 @@ def _feedback(row: JournalRow, matter: list[Any]) -> None:
     elif row.msg_type == "CancelOnDisconnect":
         keys = _keys(row.session, "", None, row.seq)
         log.warning("client is away: its orders are canceled", seconds=matter[0], **keys)
+    elif row.msg_type == "OverRate":
+        keys = _keys(row.session, "", None, row.seq)
+        log.warning("client is logged out for its rate", refused=matter[0], per_second=matter[1], **keys)
     elif row.msg_type == "Reconcile":
         if matter[0] != "ask":
             log.info(f"reconciliation {matter[0]}", **_keys(row.session, "", row.order_id, row.seq))
+    elif row.msg_type == "Prices":
+        log.debug("prices", source=matter[0], symbols=len(matter[1]), seq=row.seq)
+    elif row.msg_type == "PriceSource":
+        if not matter[1]:
+            log.info("a source of prices works", source=matter[0], seq=row.seq)
     else:
         keys = _keys(row.session, str([*matter, ""][0]), row.order_id, row.seq)
         log.warning("request not sent again", reason="too late, or no longer wanted", **keys)

@@ -10,6 +10,7 @@ endpoint's threads, which only read: sizes, flags and copies of dictionaries.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from itertools import accumulate
@@ -26,11 +27,14 @@ from oms.committer import Committer
 from oms.config.load import Config
 from oms.config.sessions import SessionSpec
 from oms.core.book import Book
+from oms.core.breakers import Breakers
+from oms.core.trading import Switch
 from oms.errors import OperatorError
 from oms.inbox import Heard, Inbox
 from oms.ledger.batch import Batch
 from oms.ledger.lease import Lease
 from oms.ops.log import EventLog
+from oms.ops.pacing import pacing
 from oms.ops.tally import Histogram, Tally
 from oms.outbox import Message, Sender
 
@@ -51,6 +55,13 @@ class Entry(NamedTuple):
 CATALOGUE = (
     Entry("oms_info", GAUGE, ("name", "environment", "version"), "Always 1; says which gateway this is."),
     Entry("oms_trading", GAUGE, (), "1 if orders and replaces may leave, 0 if not."),
+    Entry(
+        "oms_trading_off_since_timestamp_seconds",
+        GAUGE,
+        ("why",),
+        "While trading is off: when it was switched off, and why: by an operator, as configured, after an unclean "
+        "stop, or because a live ledger begins so.",
+    ),
     Entry("oms_messages_total", COUNTER, ("session", "direction", "msg_type"), "Messages committed, by MsgType(35)."),
     Entry("oms_refused_messages_total", COUNTER, ("session",), "Messages turned away before the core saw them."),
     Entry("oms_orders_total", COUNTER, ("session",), "Client orders taken into the ledger, refused ones too."),
@@ -67,6 +78,12 @@ CATALOGUE = (
     Entry("oms_exception_items_resolved_total", COUNTER, ("kind",), "Exception items resolved."),
     Entry("oms_exception_items_open", GAUGE, ("kind",), "Exception items open now."),
     Entry("oms_exception_items_overdue", GAUGE, ("kind",), "Exception items open for longer than they may be."),
+    Entry("oms_breakers_open", GAUGE, ("breaker",), "Circuit breakers of a rule that are open or half-open now."),
+    Entry("oms_breaker_trips_total", COUNTER, ("breaker",), "Times that a circuit breaker of a rule opened."),
+    Entry("oms_prices_stale", GAUGE, (), "Instruments without a reference price that is young enough."),
+    Entry("oms_price_oldest_seconds", GAUGE, (), "Age of the oldest reference price in use."),
+    Entry("oms_prices_held", GAUGE, (), "Symbols whose last price moved too far and is not used."),
+    Entry("oms_price_source_up", GAUGE, ("source",), "0 while a source of prices gives none that are good."),
     Entry("oms_batch_events", HISTOGRAM, (), "Events in a batch that had any."),
     Entry("oms_commit_seconds", HISTOGRAM, (), "Time to commit a batch and hand its messages on."),
     Entry("oms_received_to_committed_seconds", HISTOGRAM, ("session",), "From a message's arrival to its commit."),
@@ -91,11 +108,20 @@ CATALOGUE = (
         "When the engine last wrote the session's sequence numbers: any message in or out, heartbeats too.",
     ),
     Entry("oms_session_kept_out", GAUGE, ("session",), "1 while an operator keeps the session out."),
+    Entry("oms_session_drained", GAUGE, ("session",), "1 while no new order is taken from it, or given to it."),
+    Entry("oms_logons_refused_total", COUNTER, ("session",), "Logon(A) with a wrong or no password."),
+    Entry("oms_listening", GAUGE, ("port",), "1 while connections of clients are taken off a port."),
+    Entry("oms_certificate_expiry_seconds", GAUGE, ("key", "file"), "Until the first certificate of a file ends."),
     Entry("oms_core_idle_seconds", GAUGE, (), "Since the core thread turned last; it turns once a second at least."),
     Entry("oms_inbox_waiting", GAUGE, ("session",), "Messages heard and not yet taken by the core."),
     Entry("oms_inbox_limit", GAUGE, (), "Messages of one session that may wait before it is held back."),
     Entry("oms_outbox_waiting", GAUGE, ("session",), "Messages committed and waiting to be sent."),
     Entry("oms_outbox_behind", GAUGE, ("session",), "1 if messages for the session wait in the ledger only."),
+    Entry("oms_outbound_waiting", GAUGE, ("session", "urgency"), "Messages that wait for their turn at a broker."),
+    Entry("oms_outbound_oldest_seconds", GAUGE, ("session",), "Age of the oldest message that waits for its turn."),
+    Entry("oms_outbound_limit", GAUGE, ("session",), "Messages a second that a broker takes, as configured."),
+    Entry("oms_outbound_rate", GAUGE, ("session",), "Messages a second that may leave for a broker now."),
+    Entry("oms_outbound_too_fast_total", COUNTER, ("session",), "Complaints of a broker that it gets too many."),
     Entry("oms_batches_waiting", GAUGE, (), "Batches waiting for the committer."),
     Entry("oms_database_up", GAUGE, (), "0 while the ledger is gone and nothing leaves."),
     Entry("oms_database_lag_seconds", GAUGE, (), "Age of the oldest batch that is decided and not committed."),
@@ -134,8 +160,13 @@ class Metrics:
         self.tally = Tally(*([spec.name for spec in config.role(role)] for role in ("broker", "client")))
         self._log = EventLog()
         self._sources: Sources | None = None
+        self.of_sessions: Callable[[], dict[str, Samples]] = dict  # set by who makes the gateway
         self.kept_out: Container[str] = ()  # sessions; set by who makes the gateway, as is the next
         self.turned: Callable[[], float] = monotonic  # when the core thread turned last
+        self.trading_off: Callable[[], Switch | None] = lambda: None  # since when and why, while it is off
+        self.breakers: Breakers | None = None  # set likewise
+        self.of_prices: Callable[[], dict[str, Samples]] = dict  # set likewise
+        self._slowest = 0.0  # from decision to commit, in seconds, since it was asked last
         self._under_way: dict[int, float] = {}  # batch number -> when it was decided (monotonic)
         self.registry = CollectorRegistry()
         self.registry.register(self)
@@ -190,7 +221,9 @@ class Metrics:
 
         `committed_at` is from before the commit, so the moment is taken here.
         """
-        self._under_way.pop(batch.number, None)
+        since = self._under_way.pop(batch.number, None)
+        if since is not None:
+            self._slowest = max(self._slowest, monotonic() - since)
         self._log.tell(batch, self.tally.take(batch, datetime.now(UTC), seconds))
 
     # -- what a scrape reads -----------------------------------------------------------------------------------
@@ -202,9 +235,10 @@ class Metrics:
 
     def collect(self) -> Iterator[Metric]:
         """Every metric with its samples."""
-        samples = self._counted()
+        samples = self._counted() | self.of_sessions() | self.of_prices()
         if self._sources is not None:
             samples |= {**_in_memory(self._sources.book), **self._waiting(self._sources), **self._up(self._sources)}
+            samples |= pacing(self._sources.senders)
         for entry in CATALOGUE:
             yield _family(entry, samples.get(entry.name, {}))
 
@@ -223,12 +257,28 @@ class Metrics:
             "oms_exception_items_resolved_total": tally.items_resolved,
             "oms_exception_items_open": tally.items_open,
             "oms_exception_items_overdue": self._overdue(),
+            **self._broken(),
             "oms_batch_events": {(): tally.batch_events},
             "oms_commit_seconds": {(): tally.commit},
             "oms_received_to_committed_seconds": tally.received_to_committed,
             "oms_committed_to_sent_seconds": tally.committed_to_sent,
             "oms_client_to_broker_seconds": tally.to_broker,
             "oms_broker_to_client_seconds": tally.to_client,
+        }
+
+    def _trading_off(self) -> Samples:
+        off = self.trading_off()
+        return {} if off is None else {(off.cause,): off.since.timestamp()}
+
+    def _broken(self) -> dict[str, Samples]:
+        """Circuit breakers by rule: those that are not closed, and how often one opened."""
+        if self.breakers is None:
+            return {}
+        trips = self.breakers.trips.copy()
+        not_closed = Counter(one["breaker"] for one in self.breakers.told())
+        return {
+            "oms_breakers_open": {(name,): not_closed[name] for name in {**trips, **not_closed}},
+            "oms_breaker_trips_total": {(name,): number for name, number in trips.items()},
         }
 
     def _overdue(self) -> Samples:
@@ -244,6 +294,11 @@ class Metrics:
         """Who is asked, once `watch` has named them."""
         assert self._sources is not None
         return self._sources
+
+    def slowest_seconds(self) -> float:
+        """The slowest commit since this was asked last, or how long the oldest batch waits for its own if longer."""
+        slowest, self._slowest = self._slowest, 0.0
+        return max(slowest, self.lag_seconds())
 
     def lag_seconds(self) -> float:
         """Age of the oldest batch that is decided and not committed, 0 if there is none."""
@@ -267,6 +322,7 @@ class Metrics:
         threads |= {f"send-{name}": sender.thread for name, sender in sources.senders.items()}
         return {
             "oms_trading": {(): int(sources.may_send())},
+            "oms_trading_off_since_timestamp_seconds": self._trading_off(),
             "oms_lease_held": {(): int(sources.lease.held())},
             "oms_lease_seconds_left": {(): sources.lease.seconds_left()},
             "oms_standbys": {(): sources.lease.standbys},

@@ -3,7 +3,8 @@
 Every change is journaled with who and why, and committed before the engine is told of it. `logout` holds until
 `logon` or the next start; `disable` holds over starts until `enable`, because a start reads it from the journal
 (`recover`), whose operators' rows stay in the ledger when days go into an archive. The core decides nothing here: a
-session that is out is logged out for it, so that routing takes the fallbacks.
+session that is out is logged out for it, so that routing takes the fallbacks. One that is drained stays logged on;
+the judge takes no new risk from it or for it (`drained`), from before the command is journaled until it is undone.
 Threads: called from the control socket's; one change at a time, together with `oms.ops.numbers`.
 """
 
@@ -12,7 +13,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 from oms.config.load import Config
 from oms.config.sessions import SessionSpec
@@ -21,29 +22,12 @@ from oms.fix.engine import Engine
 from oms.fix.fields import clean
 from oms.inbox import Inbox
 from oms.ops.metrics import last_message_at
+from oms.ops.standing import DISABLE, DRAIN, ENABLE, LOGON, LOGOUT, UNDRAIN, KeptOut, standing
 
-LOGON, LOGOUT = "sessions.logon", "sessions.logout"
-DISABLE, ENABLE = "sessions.disable", "sessions.enable"
-LASTING = (DISABLE, ENABLE)
 _LOGOUT_SECONDS = 5.0
 _TEXT_LIMIT = 200  # characters of Text(58) that any counterparty takes
 Args = dict[str, str]
 Answer = dict[str, Any]
-
-
-class KeptOut(NamedTuple):
-    """Why a session is out: by which command of whom, when and why."""
-
-    verb: str
-    operator: str
-    at: datetime
-    reason: str
-
-    @property
-    def text(self) -> str:
-        """`disabled by ann since 2026-03-02 09:30:00 UTC: their certificate is wrong`."""
-        what = "disabled" if self.verb == DISABLE else "logged out"
-        return f"{what} by {self.operator} since {self.at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC: {self.reason}"
 
 
 class SessionControl:
@@ -63,26 +47,26 @@ class SessionControl:
         self._submit = submit
         self._one_at_a_time = one_at_a_time
         self.kept_out: dict[str, KeptOut] = {}  # read by other threads, entry by entry
+        self.drained: dict[str, KeptOut] = {}  # likewise
+        self.outbound: Callable[[str], Answer | None] = lambda name: None  # how fast it is sent to; set by the maker
         self.verbs: dict[str, Callable[[str, str, Args], Answer]] = {
             "sessions.show": self._show,
             LOGON: self._let_in,
             LOGOUT: self._keep_out,
             DISABLE: self._keep_out,
             ENABLE: self._let_in,
+            DRAIN: self._drain,
+            UNDRAIN: self._undrain,
         }
 
     def recover(self, rows: Iterable[Mapping[str, Any]]) -> list[str]:
-        """At a start, before the engines run: keep out what is disabled, by the journal's rows of `LASTING` in order.
+        """At a start, before the engines run: what is disabled or drained, by the journal's rows of `LASTING`.
 
-        A row has `received_at` and `detail`. Returns the names of the sessions.
+        Returns the names of the sessions that are disabled.
         """
-        for row in rows:
-            operator, verb, pairs = row["detail"]["matter"]
-            args = dict(pairs)
-            if verb == ENABLE:
-                self.kept_out.pop(args["session"], None)
-            else:
-                self.kept_out[args["session"]] = KeptOut(verb, operator, row["received_at"], args["text"])
+        found = standing(rows)
+        self.kept_out |= found.disabled
+        self.drained |= {name: why for name, why in found.drained.items() if name in self._config.sessions}
         for gone in self.kept_out.keys() - self._config.sessions.keys():
             del self.kept_out[gone]
         for name, why in self.kept_out.items():
@@ -102,11 +86,14 @@ class SessionControl:
             "logged_on": handle.logged_on,
             "may_log_on": engine.enabled(spec.name),
             "kept_out": why.text if why is not None else "",
+            "drained": self.drained[spec.name].text if spec.name in self.drained else "",
+            "logons_refused": handle.door.refused if handle.door is not None else None,
             "next_out": next_out,
             "next_in": next_in,
             "heartbeat_seconds": handle.heartbeat_seconds or None,
             "last_message_at": None if at is None else datetime.fromtimestamp(at, UTC).isoformat(),
             "inbox_waiting": self._inbox.statistics()[spec.name],
+            "outbound": self.outbound(spec.name),
             "store_problem": handle.store_problem,
         }
 
@@ -143,6 +130,36 @@ class SessionControl:
             del self.kept_out[name]
             engine.logon(name)
         return answer | {"session": name, "logged_on": engine.sessions[name].logged_on, "kept_out": ""}
+
+    def _drain(self, operator: str, verb: str, args: Args) -> Answer:
+        """No new risk from a client or for a broker; what lives is served."""
+        spec, _ = self._find(args)
+        text, name = _reason(args), spec.name
+        with self._one_at_a_time:
+            if name in self.drained:
+                raise OperatorError(f"{name} is {self.drained[name].text} already; nothing was changed")
+            self.drained[name] = KeptOut(verb, operator, datetime.now(UTC), text)  # also where the ledger is slow
+            answer = self._submit(operator, verb, {"session": name, "text": text}, "")
+        return answer | {"session": name, "drained": self.drained[name].text}
+
+    def _undrain(self, operator: str, verb: str, args: Args) -> Answer:
+        """New orders again."""
+        spec, _ = self._find(args)
+        text, name = _reason(args), spec.name
+        with self._one_at_a_time:
+            if name not in self.drained:
+                raise OperatorError(f"{name} is not drained; nothing was changed")
+            answer = self._submit(operator, verb, {"session": name, "text": text}, "")
+            del self.drained[name]
+        return answer | {"session": name, "drained": ""}
+
+    def retire(self, operator: str, name: str, reason: str) -> None:
+        """Drain a session and keep it out for good, as far as it is not so already; one command each, journaled."""
+        given = {"session": name, "text": f"retired: {reason}"[:_TEXT_LIMIT]}
+        if name not in self.drained:
+            self._drain(operator, DRAIN, given)
+        if name not in self.kept_out or self.kept_out[name].verb != DISABLE:
+            self._keep_out(operator, DISABLE, given)
 
     def _find(self, args: Args) -> tuple[SessionSpec, Engine]:
         name = args.get("session", "")

@@ -54,7 +54,7 @@ class TwoPeople:
         afterwards: Mapping[str, Handler],
         why_not: Callable[[str, Args], str],
     ) -> None:
-        self._book = book
+        self.book = book
         self._url = url
         self._people = people
         self._submit = submit
@@ -72,7 +72,7 @@ class TwoPeople:
         proposal_id = args.get("proposal_id", "")
         given = {"proposal_id": proposal_id, "hash": args.get("hash", ""), "text": _text(args)}
         barred = self._barred(operator)
-        found = self._book.proposals.get(proposal_id)
+        found = self.book.proposals.get(proposal_id)
         if found is not None and found.state == OPEN and (why := self._why_not(found.verb, dict(found.args))):
             barred = barred or {"barred": why}
         answer = done(self._submit(operator, verb, given | barred))
@@ -90,13 +90,13 @@ class TwoPeople:
 
     def list(self, operator: str, verb: str, args: Args) -> dict[str, Any]:
         """Open proposals; with `all` those that are over as well, as far as they are remembered."""
-        every = list(self._book.proposals.copy().values())
+        every = list(self.book.proposals.copy().values())
         found = [one for one in every if args.get("all") == "Y" or one.state == OPEN]
         return {"proposals": [_told(one) for one in found]}
 
     def show(self, operator: str, verb: str, args: Args) -> dict[str, Any]:
         """A proposal with the order that it is about."""
-        found = self._book.proposals.get(args.get("proposal_id", ""))
+        found = self.book.proposals.get(args.get("proposal_id", ""))
         if found is None:
             raise OperatorError(
                 f"there is no proposal {args.get('proposal_id') or '(none)'}; `oms approvals list --all` shows those"
@@ -115,7 +115,7 @@ class TwoPeople:
             for row in reader.rows(asked, since):
                 operator, verb, pairs = row["detail"]["matter"]
                 args = tuple((str(name), str(value)) for name, value in pairs)
-                restore(self._book, row["seq"], row["received_at"], operator, verb, args, row["detail"])
+                restore(self.book, row["seq"], row["received_at"], operator, verb, args, row["detail"])
 
     def _barred(self, operator: str) -> Args:
         barred = self._people.barred(operator)

@@ -27,6 +27,7 @@ from types import TracebackType
 from typing import Protocol
 
 from oms.fix.engine import ADMIN_TYPES, Engine, msg_type
+from oms.fix.logon import Credentials
 from oms.sim.session import FixSession, SessionSpec, field_tags
 from oms.sim.wire import Message, utc_now, utc_timestamp, wired
 
@@ -48,6 +49,8 @@ class FixPeer:
         *,
         host: str = "127.0.0.1",
         settings: Mapping[str, str] | None = None,
+        credentials: Credentials | None = None,
+        tls: bool = False,
     ) -> None:
         self.version = version
         self.name = sender
@@ -59,7 +62,19 @@ class FixPeer:
         self._taken: set[int] = set()
         self._logons = 0
         self._changed = threading.Condition()
-        spec = SessionSpec(sender, direction, version, sender, target, port, directory, host, settings=settings)
+        spec = SessionSpec(
+            sender,
+            direction,
+            version,
+            sender,
+            target,
+            port,
+            directory,
+            host,
+            settings=settings,
+            credentials=credentials,
+            tls=tls,
+        )
         self._session = FixSession(spec, _Listener(self), self._admin_received)
 
     # -- the test's side ---------------------------------------------------------------------------------

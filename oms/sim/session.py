@@ -18,6 +18,7 @@ from xml.etree import ElementTree
 
 from oms.errors import OperatorError
 from oms.fix.engine import Engine, EngineListener, SessionHandle
+from oms.fix.logon import Credentials
 
 BEGIN_STRINGS = {"4.2": "FIX.4.2", "4.4": "FIX.4.4", "5.0SP2": "FIXT.1.1"}
 DICTIONARIES = {"4.2": ("FIX42.xml",), "4.4": ("FIX44.xml",), "5.0SP2": ("FIXT11.xml", "FIX50SP2.xml")}
@@ -38,6 +39,8 @@ class SessionSpec:
     host: str = "127.0.0.1"
     heartbeat_seconds: int = 30
     settings: Mapping[str, str] | None = None
+    credentials: Credentials | None = None  # of our Logon(A)
+    tls: bool = False  # the certificates are among the settings
 
     def __post_init__(self) -> None:
         if self.version not in BEGIN_STRINGS:
@@ -102,7 +105,9 @@ def settings_text(spec: SessionSpec) -> str:
     else:
         keys["SocketConnectHost"], keys["SocketConnectPort"] = spec.host, str(spec.port)
     keys.update(spec.settings or {})
-    return "[DEFAULT]\n[SESSION]\n" + "".join(f"{key}={value}\n" for key, value in keys.items())
+    lines = [f"{key}={value}\n" for key, value in keys.items()]
+    # what TLS needs is read from [DEFAULT] alone
+    return "".join(["[DEFAULT]\n", *(lines if spec.tls else ()), "[SESSION]\n", *lines])
 
 
 class _Edge(Engine):
@@ -133,7 +138,12 @@ class FixSession:
         self.spec = spec
         spec.directory.mkdir(parents=True, exist_ok=True)
         self._engine: _Edge | None = _Edge(
-            spec.direction, settings_text(spec), {spec.session_id: spec.name}, listener
+            spec.direction,
+            settings_text(spec),
+            {spec.session_id: spec.name},
+            listener,
+            tls=spec.tls,
+            credentials={} if spec.credentials is None else {spec.name: spec.credentials},
         )
         self._engine.on_admin = on_admin
 

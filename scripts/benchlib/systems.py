@@ -32,6 +32,7 @@ name = "bench"
 environment = "test"
 state_dir = "state"
 trading = "on"
+after_unclean_stop = "trade"
 
 [limits]
 max_order_qty = 10000

@@ -78,6 +78,7 @@ def fuzz_sessions(
     """So many messages on the sessions of a gateway, or as many as fit into `seconds`. Everything ends with it."""
     found = LiveFindings()
     with opened(directory) as place, ExitStack() as until_done:
+        place.breakers = False
         place.write()
         postgres = until_done.enter_context(ExitStack())
         processes = until_done.enter_context(Processes(place, interrupts))

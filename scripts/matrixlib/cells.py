@@ -1,8 +1,9 @@
 """The cells of the matrix: what breaks, where, and at which step. Pure.
 
 A cell's name is `place/step`, by which `--only` chooses it. Places: `flow` (the gateway dies at a step while it
-trades), `start` (it is killed, and dies at a step of the start after that), `store` (it dies right after one write of
-a message store, or the disk is full), `postgres` and `line`. A cell with `orders` needs more of them than others.
+trades), `throttled` (the same, and its brokers take few messages a second), `start` (it is killed, and dies at a step
+of the start after that), `store` (it dies right after one write of a message store, or the disk is full), `postgres`
+and `line`. A cell with `orders` needs more of them than others.
 """
 
 from __future__ import annotations
@@ -55,9 +56,12 @@ def cells() -> list[Cell]:
     flow.append(Cell("flow", "settled", "die_while_settling", "settled:1"))
     flow.append(Cell("flow", "caught_up", "die_while_catching_up", "caught_up:1"))
     start = [Cell("start", step, "die_in_start", f"{step}:1") for step in IN_START]
+    throttled = [
+        Cell("throttled", step, "die_throttled", f"{step}:8") for step in ("before_send", "after_send", "noted")
+    ]
     store = [Cell("store", f"after_{name}", "die_in_store", name) for name in STORE_WRITES]
     store.append(Cell("store", "disk_full", "fill_stores"))
-    return [*flow, *start, *store, *_postgres(), *_lines()]
+    return [*flow, *start, *throttled, *store, *_postgres(), *_lines()]
 
 
 def _postgres() -> list[Cell]:

@@ -39,6 +39,8 @@ DIE_SECONDS = 20.0
 TRADE_SECONDS = 60.0
 HALTED = 1
 LINE_BUFFER = 8192
+# Fewer than a cell's clients ask for, and enough for all of it within TRADE_SECONDS.
+LIMIT = "\n[outbound]\nmax_messages_per_second = 10\nburst = 1\nmax_wait_seconds = 60\n\n[tags]\n"
 STORE_ROOM = 200  # bytes that a full disk still takes: no whole message
 LIVED = {"body": 50, "header": 50, "seqnums": 120}  # a store's writes that the gateway survives: logons have some
 CANNOT = {
@@ -184,6 +186,9 @@ class Matrix(Breakages):
         if cell.act in ("lose_answer", "lose_commit"):
             with self._behind_proxy():
                 yield
+        elif cell.act == "die_throttled":
+            with self._throttled():
+                yield
         elif cell.act == "die_in_store":
             library = killer(self.place.directory)
             self._kill_gateway_now()
@@ -225,6 +230,26 @@ class Matrix(Breakages):
         self._fifo.write_text(told)
         self._die()
         return f"died at {told}, all sessions on {self._begin():.1f} s after its start"
+
+    @contextmanager
+    def _throttled(self) -> Iterator[None]:
+        """Brokers that take so few messages a second that some always wait."""
+        dialects = {file: file.read_text() for file in (self.place.directory / "fix_specs").glob("*.toml")}
+        for file, text in dialects.items():
+            file.write_text(text.replace("\n[tags]\n", LIMIT, 1))
+        self._kill_gateway_now()
+        self._begin()
+        try:
+            yield
+        finally:
+            for file, text in dialects.items():
+                file.write_text(text)
+            self._kill_gateway_now()
+            self._begin()
+
+    def die_throttled(self, told: str) -> str:
+        """It dies at a step of a sender while messages wait for their turn."""
+        return self.die_at(told)
 
     def die_while_settling(self, told: str) -> str:
         """It loses its ledger in the middle of a commit, and dies when it has looked what became of it."""

@@ -1,7 +1,8 @@
 """The gateway under test: five FIX 4.4 clients, of which FLOOD misbehaves, and one broker, in a directory of its own.
 
 Without a database URL it runs its own embedded Postgres. `policy`: 'back-pressure' (no limit on rates: what is too
-much waits in the client's own connection) or 'reject' (a max_order_rate row for every client).
+much waits in the client's own connection), 'reject' (a max_order_rate row for every client), or a rate of every
+client session with 'throttle' (OmsOverRate=reject) or 'delay'.
 """
 
 from __future__ import annotations
@@ -14,13 +15,15 @@ from benchlib.systems import Gateway
 GATEWAY, BROKER, FLOOD = "GATEWAY", "BROKER", "FLOOD"
 STEADY = ("CLIENT1", "CLIENT2", "CLIENT3", "CLIENT4")
 ACCOUNT, SYMBOL, PRICE = "ACC1", "TEST", "10.50"
-BACK_PRESSURE, REJECT = "back-pressure", "reject"
+BACK_PRESSURE, REJECT, THROTTLE, DELAY = POLICIES = ("back-pressure", "reject", "throttle", "delay")
+SESSION_RATE = {THROTTLE: "OmsMaxRate={rate}\n", DELAY: "OmsMaxRate={rate}\nOmsOverRate=delay\n"}
 
 OMS_TOML = """[gateway]
 name = "overload"
 environment = "test"
 state_dir = "state"
 trading = "on"
+after_unclean_stop = "trade"
 {database}
 [files]
 limits = "limits.csv"
@@ -58,7 +61,8 @@ class House(Gateway):
         """Write the configuration; returns ``oms run`` on it."""
         database = f'[database]\nurl = "{self.url}"\n' if self.url else ""
         row = f"max_order_rate,*,{self.rate}\n" if self.policy == REJECT else ""
-        sessions = "".join(CLIENT_CFG.format(name=name, port=self.client_port) for name in (*STEADY, FLOOD))
+        client = CLIENT_CFG + SESSION_RATE.get(self.policy, "").format(rate=self.rate)
+        sessions = "".join(client.format(name=name, port=self.client_port) for name in (*STEADY, FLOOD))
         sessions += BROKER_CFG.format(name=BROKER, port=self.broker_port)
         for name, text in (
             ("oms.toml", OMS_TOML.format(database=database)),

@@ -25,7 +25,7 @@ MOST_UNWRITTEN = 1 << 16
 SEND_BUFFER = 1 << 15
 LOGON_SECONDS = 60.0
 CANCELS_A_SECOND, PLACED_A_SECOND = 10, 50
-BY_A_RATE = "max_order_rate:"
+BY_A_RATE = ("max_order_rate:", "throttle:")
 
 
 class Peer(FixPeer):

@@ -14,18 +14,10 @@ the build, so that a new version of QuickFIX is looked at again. docs/decisions/
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
 
+from setuplib.pace_edits import PACE_EDITS
 from setuplib.running import SetupFailed
-
-
-class Edit(NamedTuple):
-    """One replacement in one file of the source."""
-
-    file: str
-    before: str
-    after: str
-
+from setuplib.session_edits import SESSION_EDITS, Edit
 
 _BINDING = "C++/QuickfixPython.cpp"
 
@@ -217,6 +209,8 @@ EDITS = (
   socket_close(socket);
 """,
     ),
+    *SESSION_EDITS,
+    *PACE_EDITS,
     Edit(
         _BINDING,
         "SwigDirector_Log::SwigDirector_Log(PyObject *self): FIX::Log(), Swig::Director(self) {\n",

@@ -76,7 +76,13 @@ class Desk:
     def make(self, wanted: Wanted, told: Callable[[int], None]) -> None:
         """Write the configuration and fill the ledger; `told` hears how many orders are done."""
         ports = _free_ports(3)
-        write_demo(self.directory, client_port=ports[0], broker_ports=(ports[1], ports[2]), trading="on")
+        write_demo(
+            self.directory,
+            client_port=ports[0],
+            broker_ports=(ports[1], ports[2]),
+            trading="on",
+            after_unclean_stop="trade",
+        )
         config = self.config
         with open_database(config) as url:
             migrate_configured(config, url)

@@ -79,6 +79,7 @@ class Storm(Stage):
     orders_a_second = 100.0
 
     def __enter__(self) -> Storm:
+        self.place.breakers = False
         self._postgres = self._exit.enter_context(ExitStack())
         self._links: dict[str, Link] = {}
         self._exit.callback(lambda: close_all(self._links.values()))

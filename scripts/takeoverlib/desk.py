@@ -103,7 +103,13 @@ class Desk:
     def _configured(self, number: int, ports: list[int], lease_seconds: int) -> Path:
         machine = self.directory / f"machine{number}"
         machine.mkdir()
-        config = write_demo(machine, client_port=ports[0], broker_ports=(ports[1], ports[2]), trading="on")
+        config = write_demo(
+            machine,
+            client_port=ports[0],
+            broker_ports=(ports[1], ports[2]),
+            trading="on",
+            after_unclean_stop="trade",
+        )
         url = f"postgresql://postgres@/oms?host={self.directory / f'line{number}'}"
         text = config.read_text().replace("[database]\n", f'[database]\nurl = "{url}"\n', 1)
         config.write_text(text.replace("[gateway]\n", f"[gateway]\nlease_seconds = {lease_seconds}\n", 1))

@@ -185,6 +185,12 @@ def test_a_message_that_was_slow_within_the_gateway_is_something_to_look_at() ->
     ]
 
 
+def test_a_message_that_waited_for_a_brokers_limit_says_for_how_long() -> None:
+    sent = Send(2, "BROKER1", "sent", 7, at(2.5), "waited 2.500 s for its turn, at 5 messages a second")
+    (line,) = told._timing(entry(2, "out", "BROKER1", "D", 0, send=sent), None)
+    assert line.endswith("; waited 2.500 s for its turn, at 5 messages a second")
+
+
 def test_each_child_order_is_told_with_what_became_of_it() -> None:
     def child(child_id: str, broker: str, sent_seq: int) -> ChildOrder:
         return ChildOrder(

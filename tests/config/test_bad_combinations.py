@@ -12,9 +12,11 @@ from oms.config.dictionaries import STANDARD_DIRECTORY
 from oms.config.load import load
 from oms.config.templates import demo_files
 from oms.errors import ConfigError, Problem
+from tests.config.certificate import CERTIFICATE
 
 if TYPE_CHECKING:
-    from tests.config.conftest import Desk
+    from tests.config.certificate import CERTIFICATE
+from tests.config.conftest import Desk
 
 CFG = "sessions.cfg"
 TOML = "oms.toml"
@@ -144,7 +146,8 @@ def test_tls_to_brokers_without_authorities(desk: Desk) -> None:
 def test_tls_for_one_of_two_clients(desk: Desk) -> None:
     desk.change(CFG, "OmsName=CLIENT1", "OmsName=CLIENT1\nOmsTls=Y")
     desk.change(CFG, "AllowedRemoteAddresses=127.0.0.1", "")
-    desk.change(CFG, "[DEFAULT]", "[DEFAULT]\nServerCertificateFile=oms.toml")
+    desk.change(CFG, "[DEFAULT]", "[DEFAULT]\nServerCertificateFile=cert.pem")
+    desk.write("cert.pem", CERTIFICATE)
     assert desk.problems() == [
         "sessions.cfg: [SESSION] CLIENT2 OmsTls: N, but Y for CLIENT1; write the same for all client sessions; "
         "QuickFIX has one socket kind for them"
@@ -155,7 +158,7 @@ def test_tls_with_addresses_that_would_not_be_checked_and_a_certificate_that_is_
     everywhere(desk, "ConnectionType=acceptor", "ConnectionType=acceptor\nOmsTls=Y")
     desk.change(CFG, "[DEFAULT]", "[DEFAULT]\nServerCertificateFile=cert.pem")
     unchecked = (
-        "AllowedRemoteAddresses: not checked by QuickFIX on TLS sessions; remove it; use CertificateVerifyLevel=2, "
+        "AllowedRemoteAddresses: not checked by QuickFIX on TLS sessions; remove it; use CertificateVerifyLevel=1, "
         "or a firewall"
     )
     assert desk.problems() == [
@@ -284,14 +287,17 @@ def test_no_limits_at_all_are_warned_about(desk: Desk) -> None:
 
 def test_a_live_gateway_is_warned_about_what_a_live_desk_should_not_do(desk: Desk) -> None:
     desk.change(TOML, 'environment = "test"', 'environment = "live"')
+    desk.change(TOML, "[limits]\n", "[limits]\nrequire_row = false\n")
+    desk.change(CFG, "[DEFAULT]\n", "[DEFAULT]\nOmsEnvironment=live\nOmsAllowLoopback=Y\n")
     desk.change(CFG, "AllowedRemoteAddresses=127.0.0.1\n", "")
     assert desk.warnings() == [
         "oms.toml: [database] url: absent: a live gateway on the embedded Postgres; name a server with backups",
         "oms.toml: [operators] users: fewer than two, so that nobody can do what needs two people "
-        "(fills.add, fills.correct, fills.bust, sessions.set_seq); name two operators with their system users",
+        "(fills.add, fills.correct, fills.bust, orders.settle, sessions.set_seq); "
+        "name two operators with their system users",
         "sessions.cfg: [SESSION] CLIENT1 AllowedRemoteAddresses: absent: any address that knows the CompIDs "
         "may log on; "
-        "add the client's addresses, or OmsTls=Y with CertificateVerifyLevel=2",
+        "add the client's addresses, OmsPassword, or OmsTls=Y with CertificateVerifyLevel=1",
     ]
 
 

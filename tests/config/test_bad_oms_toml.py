@@ -76,11 +76,11 @@ CASES: dict[str, tuple[tuple[str, ...], list[str]]] = {
         ],
     ),
     "an inbox of nothing": (
-        ("change", TOML, "per_session = 2000", "per_session = 0"),
+        ("change", TOML, "per_session = 500", "per_session = 0"),
         [
             (
                 "oms.toml: [inbox] per_session: 0 is not a whole number from 1 to 1000000; write for "
-                "example per_session = 2000"
+                "example per_session = 500"
             ),
         ],
     ),

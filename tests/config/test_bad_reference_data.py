@@ -22,7 +22,7 @@ CASES: dict[str, tuple[tuple[str, ...], list[str]]] = {
             (
                 "instruments.csv: empty; begin with the header line "
                 "symbol,security_exchange,currency,tick_size,lot_size,reference_price,min_price,max_price,t"
-                "radable,asset_class,average_volume"
+                "radable,asset_class,average_volume,market,reference_at"
             ),
         ],
     ),
@@ -39,7 +39,7 @@ CASES: dict[str, tuple[tuple[str, ...], list[str]]] = {
             (
                 "instruments.csv: line 4 (header): no column tick_size; add it; known here: symbol, "
                 "security_exchange, currency, tick_size, lot_size, reference_price, min_price, max_price, "
-                "tradable, asset_class, average_volume"
+                "tradable, asset_class, average_volume, market, reference_at"
             ),
         ],
     ),
@@ -50,7 +50,7 @@ CASES: dict[str, tuple[tuple[str, ...], list[str]]] = {
             (
                 "instruments.csv: line 4 (header): no column lot_size; add it; known here: symbol, "
                 "security_exchange, currency, tick_size, lot_size, reference_price, min_price, max_price, "
-                "tradable, asset_class, average_volume"
+                "tradable, asset_class, average_volume, market, reference_at"
             ),
         ],
     ),

@@ -244,6 +244,42 @@ CASES: dict[str, tuple[tuple[str, ...], list[str]]] = {
             ),
         ],
     ),
+    "a policy without a rate": (
+        ("change", CFG, "SocketAcceptPort=5201", "SocketAcceptPort=5201\nOmsOverRate=delay"),
+        [
+            (
+                "sessions.cfg: [SESSION] CLIENT1 OmsOverRate: without OmsMaxRate; add for example OmsMaxRate=50,"
+                " or remove it"
+            ),
+        ],
+    ),
+    "what refines another policy": (
+        (
+            "change",
+            CFG,
+            "SocketAcceptPort=5201",
+            "SocketAcceptPort=5201\nOmsMaxRate=9\nOmsMaxDelayed=5\nOmsDisconnectAfter=5",
+        ),
+        [
+            (
+                "sessions.cfg: [SESSION] CLIENT1 OmsMaxDelayed: without OmsMaxRate and OmsOverRate=delay; add them,"
+                " or remove it"
+            ),
+            (
+                "sessions.cfg: [SESSION] CLIENT1 OmsDisconnectAfter: without OmsMaxRate and OmsOverRate=disconnect;"
+                " add them, or remove it"
+            ),
+        ],
+    ),
+    "a rate of a broker": (
+        ("change", CFG, "SocketConnectPort=5301", "SocketConnectPort=5301\nOmsMaxRate=9"),
+        [
+            (
+                "sessions.cfg: [SESSION] BROKER1 OmsMaxRate: not a key of an initiator session; remove it, or"
+                " correct ConnectionType"
+            ),
+        ],
+    ),
 }
 
 

@@ -8,9 +8,11 @@ import pytest
 
 from oms.config.dictionaries import STANDARD_DIRECTORY
 from oms.config.load import engine_settings
+from tests.config.certificate import CERTIFICATE
 
 if TYPE_CHECKING:
-    from tests.config.conftest import Desk
+    from tests.config.certificate import CERTIFICATE
+from tests.config.conftest import Desk
 
 STANDARD_44 = STANDARD_DIRECTORY / "FIX44.xml"
 
@@ -22,8 +24,8 @@ def test_client_settings_for_quickfix_are_complete(desk: Desk) -> None:
     desk.write("accounts.csv", "account,clients\nFUND1,*\n")
     desk.change("oms.toml", 'client = "CLIENT2"', 'client = "CLIENT1"')
     assert engine_settings(desk.load(), "client").replace(str(desk.directory), "DESK") == (
-        "[DEFAULT]\nConnectionType=acceptor\nSocketNodelay=Y\n\n[SESSION]\nSenderCompID=OMS\nBeginString=FIX.4.4\n"
-        "TargetCompID=CLIENT1\nSocketAcceptPort=5201\n"
+        "[DEFAULT]\nConnectionType=acceptor\nSocketNodelay=Y\nSocketReceiveBufferSize=32768\n\n[SESSION]\n"
+        "SenderCompID=OMS\nBeginString=FIX.4.4\nTargetCompID=CLIENT1\nSocketAcceptPort=5201\n"
         f"DataDictionary={STANDARD_44}\nAllowedRemoteAddresses=127.0.0.1\nNonStopSession=Y\nUseDataDictionary=Y\n"
         "SocketReuseAddress=Y\nUseLocalTime=N\nLogonTimeout=10\nLogoutTimeout=2\nResetOnLogon=N\nResetOnLogout=N\n"
         "ResetOnDisconnect=N\nRefreshOnLogon=N\nSendRedundantResendRequests=N\nSendNextExpectedMsgSeqNum=N\n"
@@ -77,7 +79,7 @@ def test_tls_is_per_role_with_absolute_file_names(desk: Desk) -> None:
     text = (desk.directory / "sessions.cfg").read_text().replace("AllowedRemoteAddresses=127.0.0.1\n", "")
     text = text.replace("ConnectionType=acceptor", "ConnectionType=acceptor\nOmsTls=Y")
     desk.write("sessions.cfg", text.replace("[DEFAULT]", "[DEFAULT]\nServerCertificateFile=cert.pem"))
-    desk.write("cert.pem", "")
+    desk.write("cert.pem", CERTIFICATE)
     config = desk.load()
     assert (config.tls("client"), config.tls("broker")) == (True, False)
     default = engine_settings(config, "client").split("\n\n")[0].splitlines()

@@ -28,6 +28,7 @@ FILES = [
     "fix_specs/standard-fix50sp2.toml",
     "instruments.csv",
     "limits.csv",
+    "markets.toml",
     "oms.toml",
     "sessions.cfg",
 ]
@@ -56,6 +57,7 @@ def test_init_writes_a_configuration_that_loads_with_trading_off(tmp_path: Path)
         "  fix_specs/standard-fix50sp2.toml  dialect of a counterparty\n"
         "  instruments.csv                   instruments that may be traded\n"
         "  limits.csv                        limits on projections: not in force until oms.toml names it\n"
+        "  markets.toml                      trading hours and holidays: not in force until oms.toml names it\n"
         "  oms.toml                          gateway, database, limits, routes\n"
         "  sessions.cfg                      FIX sessions: CLIENT1, CLIENT2, BROKER1, BROKER2\n"
         'Trading is off: write trading = "on" in DESK/oms.toml when it is time.\n'
@@ -141,6 +143,7 @@ def test_check_shows_what_is_configured(desk: Desk) -> None:
         " (oms run --new-machine makes lost ones again)",
         "database embedded Postgres",
         "instruments 12 in EUR, USD on XETR, XNAS",
+        "breakers broker-rejects (reject_rate), broker-errors (errors), contradictions (inconsistencies)",
         "accounts 5, 4 active",
         "Sessions",
         "name role version session address dialect",

@@ -40,6 +40,27 @@ def test_rows_are_read_as_they_stand(desk: Desk) -> None:
     )  # fmt: skip
 
 
+def test_ratios_windows_and_order_types_are_read_as_they_stand(desk: Desk) -> None:
+    head = "control,client,symbol,ord_type,value,level\n"
+    body = [
+        "max_order_trade_ratio,*,,,20.5 after 500,",
+        "max_repeated_fills,*,,,10 in 60,soft",
+        "price_collar,,,stop,20,",
+        "hard_to_borrow,,GME,,located,",
+        "short_sales,,,,allowed,",
+    ]
+    desk.write("limits.csv", head + "\n".join(body) + "\n")
+    found = [(one.control, one.scope, one.amount, one.per, one.words, one.soft) for one in desk.load().limit_rows]
+    none: frozenset[str] = frozenset()
+    assert found == [
+        ("max_order_trade_ratio", (("client", "*"),), D("20.5"), 500, none, False),
+        ("max_repeated_fills", (("client", "*"),), D(10), 60, none, True),
+        ("price_collar", (("ord_type", "3"),), D(20), 0, none, False),
+        ("hard_to_borrow", (("symbol", "GME"),), D(0), 0, frozenset({"located"}), False),
+        ("short_sales", (), D(0), 0, frozenset({"allowed"}), False),
+    ]
+
+
 def test_without_a_limits_file_there_are_no_rows(tmp_path_factory: pytest.TempPathFactory) -> None:
     assert Desk(tmp_path_factory.mktemp("plain")).load().limit_rows == ()
 
@@ -57,6 +78,18 @@ WRONG = [
      'limits.csv: line 2 value: "never" is no value of restricted; write all or buy or sell'),
     ("ord_types,,,,,,,,iceberg,,,",
      'limits.csv: line 2 value: "iceberg" is no value of ord_types; write words such as limit;market, or FIX values'),
+    ("max_cancel_ratio,*,,,,,,,50,,,",
+     'limits.csv: line 2 value: "50" is no value of max_cancel_ratio; '
+     "write a number above 0 and from how many orders on: 20 after 500"),
+    ("max_repeated_fills,*,,,,,,,10 in 90000,,,",
+     'limits.csv: line 2 value: "10 in 90000" is no value of max_repeated_fills; '
+     "write how many and in how many seconds, to 86400: 10 in 60"),
+    ("max_repeated_fills,*,,,,,,,0 in 60,,,",
+     'limits.csv: line 2 value: "0 in 60" is no value of max_repeated_fills; '
+     "write how many and in how many seconds, to 86400: 10 in 60"),
+    ("self_match,*,,,,,,,cancel,,,", 'limits.csv: line 2 value: "cancel" is no value of self_match; write refuse'),
+    ("hard_to_borrow,*,,,,,,,located,,,",
+     "limits.csv: line 2 symbol: hard_to_borrow is a list of symbols; give one"),
     ("max_position,,FUND1,,,,,,500,,,",
      "limits.csv: line 2 symbol: max_position counts shares, and those of two symbols have no sum; "
      "give a symbol, or * for each symbol by itself"),

@@ -12,6 +12,8 @@ import pytest
 from oms.config.broker_file import BrokerFile
 from oms.config.dictionaries import STANDARD_DIRECTORY
 from oms.config.load import load
+from oms.config.outbound import Outbound
+from oms.config.reconcile import Reconcile
 from oms.config.rules import LimitRule, RouteRule
 from oms.config.settings import Database, Gateway, Inbox, Log, Metrics
 from oms.errors import ConfigError
@@ -34,7 +36,7 @@ def test_every_section_of_the_demo_becomes_values(desk: Desk) -> None:
         trading_day_rollover=time(0, 0, tzinfo=UTC),
     )
     assert config.database == Database(url=None, owner_url=None)
-    assert config.inbox == Inbox(per_session=2000, max_batch=500)
+    assert config.inbox == Inbox(per_session=500, max_batch=500)
     assert config.metrics == Metrics(host="127.0.0.1", port=0)
     assert config.log == Log(level="info", format="console", file=None)
     assert config.limits == (
@@ -64,6 +66,7 @@ def test_an_empty_oms_toml_means_trading_off_and_every_default(desk: Desk) -> No
         "environment": "test",
         "state_dir": desk.directory / "state",
         "trading": "off",
+        "after_unclean_stop": "wait",
         "trading_day_rollover": time(0, 0, tzinfo=UTC),
         "keep_positions": False,
         "lease_seconds": 5,
@@ -163,7 +166,9 @@ def test_without_its_own_fix_specs_a_desk_has_the_standard_dialects(desk: Desk) 
         "unknown_orders": "alert",
         "replace": "request",
         "tags": {"set": {}, "drop": frozenset(), "unknown": "reject", "unknown_reports": "drop"},
+        "reconcile": Reconcile().model_dump(),
         "file": BrokerFile().model_dump(),
+        "outbound": Outbound().model_dump(),
         "translate": (),
         "to_counterparty": (),
         "from_counterparty": (),
@@ -204,6 +209,8 @@ def test_reference_data_is_exact_and_absent_values_are_none(desk: Desk) -> None:
             "tradable": False,
             "asset_class": "",
             "average_volume": None,
+            "market": "",
+            "reference_at": None,
         },
         "BRK B": {
             "symbol": "BRK B",
@@ -217,6 +224,8 @@ def test_reference_data_is_exact_and_absent_values_are_none(desk: Desk) -> None:
             "tradable": True,
             "asset_class": "",
             "average_volume": None,
+            "market": "",
+            "reference_at": None,
         },
     }
 

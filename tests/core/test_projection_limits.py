@@ -22,7 +22,9 @@ IBM = INSTRUMENTS["IBM"]._replace(asset_class="equity", average_volume=D(1000))
 def row(control: str, value: object = 0, line: int = 2, **more: Any) -> Limit:
     """A row of the limits file: `scope` names by name, what is left out is not part of the projection."""
     scope = tuple(
-        (name, more.pop(name)) for name in ("client", "account", "trader", "symbol", "broker") if name in more
+        (name, more.pop(name))
+        for name in ("client", "account", "trader", "symbol", "broker", "ord_type")
+        if name in more
     )
     words = frozenset(str(value).split(";")) if not isinstance(value, int) else frozenset()
     amount = D(value) if isinstance(value, int) else D(0)
@@ -241,6 +243,13 @@ def test_a_limit_of_a_broker_counts_what_goes_there_and_a_fallback_moves_it() ->
     desk = Desk(TERMS._replace(limit_rows=(row("max_open_orders", 1, broker="*"),)), down=(BROKER,))
     assert [one.session for one in desk.new("A1")] == [BROKER2]
     assert answer(desk.new("A2")).endswith("(broker BROKER2, limits.csv line 2)")
+
+
+def test_an_order_that_goes_to_another_broker_than_at_first_is_all_new_there() -> None:
+    desk = desk_with(row("max_open_qty", 99, broker=BROKER2))
+    assert answer(desk.new("A1")) == "sent"
+    told = "max_open_qty: 100 shares open exceeds 99 (broker BROKER2, limits.csv line 2)"
+    assert told in desk.not_sent("A1", "D")[-1].fields["Text"]
 
 
 def test_an_order_that_comes_back_from_the_ledger_counts_once() -> None:

@@ -30,7 +30,7 @@ def test_live_orders_are_asked_for_two_seconds_after_a_logon_and_not_before(desk
     assert desk.look(0.2) == []  # begun
     assert desk.verdict() == {
         "round": next(iter(desk.book.rounds.values())).round_id, "source": "order session", "about": BROKER,
-        "how": "each", "orders": 2,
+        "how": "each", "orders": 2, "cause": "logon",
     }  # fmt: skip
     assert asked(desk.look(1)) == [(BROKER, "H", "to-broker:A1"), (BROKER, "H", "to-broker:A2")]
     assert desk.look(1) == []
@@ -101,7 +101,7 @@ def test_an_answer_that_agrees_is_matched_and_the_round_ends_with_the_last(desk:
     desk.look(1)
     assert desk.summary() == {
         "round": round_id, "how": "each", "orders": 1, "ended": "complete", "asked": 1, "matched": 1, "overtaken": 0,
-        "settled": 0,
+        "settled": 0, "cause": "logon",
         "counts": {"differing": 0, "missing_here": 0, "adopted": 0, "unanswered": 0, "refused": 0},
         "differing": [], "missing_here": [], "adopted": [], "unanswered": [], "refused": [],
     }  # fmt: skip

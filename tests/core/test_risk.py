@@ -5,6 +5,7 @@ The checks are first asked directly, then through a whole order, whose reject mu
 
 from __future__ import annotations
 
+from datetime import timedelta
 from decimal import Decimal as D
 from typing import Any
 
@@ -18,7 +19,8 @@ from tests.core.terms import ACCOUNTS, INSTRUMENTS, TERMS
 
 ASKED = Asked("CLIENT1", "FUND1", "IBM", "1", "2", "0", D(100), D(10), None)
 LIMIT = LimitRule("limits for IBM", "*", "*", "IBM", D(100), D(1000))
-FACTS = Facts(True, INSTRUMENTS["IBM"], ACCOUNTS["FUND1"], LIMIT)
+AGED = INSTRUMENTS["IBM"]._replace(reference_price=D(10), max_price_age=timedelta(seconds=60))
+FACTS = Facts(True, INSTRUMENTS["IBM"], ACCOUNTS["FUND1"], LIMIT, row=True)
 NO_FACTS = Facts(False, None, None, None)
 
 
@@ -55,6 +57,9 @@ REFUSED: list[tuple[str, dict[str, Any], dict[str, Any], str, str]] = [
     ("price_bounds", {"price": D("0.99")}, {}, "3", "Price(44) 0.99 is below 1"),
     ("price_bounds", {"price": D("1000.01")}, {}, "3", "Price(44) 1000.01 is above 1000"),
     ("price_bounds", {"stop_px": D("1000.01")}, {}, "3", "StopPx(99) 1000.01 is above 1000"),
+    ("market_hours", {}, {"instrument": INSTRUMENTS["IBM"]._replace(market="XLON")}, "2", "XLON are not known"),
+    ("limit_row", {}, {"row": False}, "3", "no row of the limits file names client CLIENT1 or Account(1) FUND1"),
+    ("stale_price", {"price": None, "ord_type": "1"}, {"instrument": AGED}, "3", "has no time, and may be 60 s old"),
     ("max_order_qty", {"order_qty": D(101)}, {}, "3", "OrderQty(38) 101 exceeds 100 (limits for IBM)"),
     ("max_order_qty", {}, {"limit": None}, "3", "no quantity limit is set"),
     ("max_order_qty", {}, {"limit": LIMIT._replace(max_order_qty=None)}, "3", "no quantity limit is set"),
@@ -198,7 +203,7 @@ def test_a_refused_order_ends_rejected_and_the_reject_names_the_rule_and_its_num
     assert desk.details[-1]["checks"][-1][:2] == [rule, False]
 
 
-def test_with_trading_off_nothing_new_leaves_and_no_replace_but_every_cancel() -> None:
+def test_with_trading_off_nothing_new_leaves_and_no_replace_that_adds_risk_but_every_cancel() -> None:
     desk = Desk()
     desk.working("A1")
     off = Desk(TERMS._replace(trading=False))
@@ -206,7 +211,7 @@ def test_with_trading_off_nothing_new_leaves_and_no_replace_but_every_cancel() -
         own("A1", "8", "8", leaves=0, OrdRejReason="0", Text="trading_on: trading is off"),
     ]
     desk.core._context.judge = type(desk.core._context.judge)(TERMS._replace(trading=False), desk.book.is_up)
-    assert [one.msg_type for one in desk.replace("R1", "A1", 50)] == ["9"]
+    assert [one.msg_type for one in desk.replace("R1", "A1", 150)] == ["9"]
     assert [(one.session, one.msg_type) for one in desk.cancel("C1", "A1")] == [("BROKER1", "F")]
 
 
@@ -232,6 +237,9 @@ def test_a_configuration_without_a_part_refuses_every_order(terms: Terms) -> Non
 def test_an_accepted_order_records_every_check_and_its_route(desk: Desk) -> None:
     assert desk.new("A1") == [order_out("A1")]
     detail = desk.details[-1]
-    assert [rule for rule, ok, _ in detail["checks"] if ok] == [check.__name__ for check in risk.CHECKS]  # type: ignore[attr-defined]
+    # Asked only where the configuration has what they look at:
+    unasked = (risk.limit_row, risk.market_hours, risk.stale_price)
+    asked = [check.__name__ for check in risk.CHECKS if check not in unasked]  # type: ignore[attr-defined]
+    assert [rule for rule, ok, _ in detail["checks"] if ok] == asked
     assert detail["route"] == {"rule": "all", "broker": "BROKER1", "tried": []}
     assert detail["verdict"] == {"ok": True, "broker": "BROKER1", "route_rule": "all"}

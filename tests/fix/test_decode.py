@@ -111,7 +111,7 @@ def report(exec_type: str = "0", **more: Any) -> m.ExecutionReport:
         "order_id": "B1", "cl_ord_id": "C1", "exec_id": "E1", "exec_type": exec_type, "ord_status": "0",
         "symbol": "IBM", "side": "1", "order_qty": D(100), "price": None, "stop_px": None, "last_qty": None,
         "last_px": None, "cum_qty": D(0), "leaves_qty": D(100), "transact_time": None, "trade_date": DAY, "body": (),
-        "problem": None,
+        "problem": None, "avg_px": "0",
     }  # fmt: skip
     return m.ExecutionReport(**fields | more)
 
@@ -127,7 +127,7 @@ def test_a_fill() -> None:
     text = "37=B1|11=C1|41=C0|17=E1|150=F|39=1|1=FUND1|55=IBM|54=1|38=100|40=2|44=10.5|99=9|59=0|32=40|31=10.25|151=60|14=40|6=10.25|60=20260302-12:59:59.5|58=hi|30=XNYS"  # noqa: E501
     assert from_broker("8", text) == report(
         "F", orig_cl_ord_id="C0", ord_status="1", account="FUND1", price=D("10.5"), stop_px=D(9), last_qty=D(40),
-        last_px=D("10.25"), cum_qty=D(40), leaves_qty=D(60), text="hi",
+        last_px=D("10.25"), cum_qty=D(40), leaves_qty=D(60), text="hi", avg_px="10.25",
         transact_time=datetime(2026, 3, 2, 12, 59, 59, 500000, UTC),
         body=pairs("60=20260302-12:59:59.5|58=hi|30=XNYS"), ord_type="2", time_in_force="0",
     )  # fmt: skip

@@ -42,7 +42,13 @@ class Ledger:
             raise psycopg.OperationalError("gone")
         left = [one for one in self.messages if one.seq > after and one.session == session][:limit]
         return [
-            {"seq": one.seq, "msg_type": one.msg_type, "received_at": one.decided_at, "raw": one.text.encode()}
+            {
+                "seq": one.seq,
+                "msg_type": one.msg_type,
+                "order_id": one.order_id,
+                "received_at": one.decided_at,
+                "raw": one.text.encode(),
+            }
             for one in left
         ]
 
@@ -138,8 +144,8 @@ MakeDesk = Callable[..., Desk]
 @pytest.fixture
 def make_desk(monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeDesk]:
     made: list[Desk] = []
-    monkeypatch.setattr(outbox, "_QUEUE_LIMIT", 10)
-    monkeypatch.setattr(outbox, "_CHUNK", 4)
+    monkeypatch.setattr(outbox, "QUEUE_LIMIT", 10)
+    monkeypatch.setattr(outbox, "CHUNK", 4)
     monkeypatch.setattr(outbox, "_LEDGER_PAUSE", 0.01)
 
     def make(role: str = "broker", window: float = 10, may_send: bool = True) -> Desk:

@@ -35,7 +35,13 @@ def configure(tmp_path: Path, postgres_url: str) -> Configure:
         directory = tmp_path / machine
         if not directory.exists():
             directory.mkdir()
-            file = write_demo(directory, client_port=ports[0], broker_ports=(ports[1], ports[2]), trading="on")
+            file = write_demo(
+                directory,
+                client_port=ports[0],
+                broker_ports=(ports[1], ports[2]),
+                trading="on",
+                after_unclean_stop="trade",
+            )
             text = file.read_text().replace("[database]\n", f'[database]\nurl = "{postgres_url}"\n', 1)
             file.write_text(text.replace("[gateway]\n", f"[gateway]\nlease_seconds = {SECONDS}\n", 1))
         return load(directory / "oms.toml")

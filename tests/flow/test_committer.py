@@ -131,6 +131,27 @@ def test_a_fourth_batch_waits_while_one_commits_and_two_wait(make: Make) -> None
     assert not fourth.is_alive()
 
 
+def test_with_several_clients_logged_on_there_is_no_room_while_one_batch_waits() -> None:
+    recorded = Recorder()
+    them: Any = recorded
+    shared = [True]
+    committer = Committer(them, them, them, recorded.failures.append, recorded.committed, shared=lambda: shared[0])
+    recorded.hold.clear()
+    committer.put(batch(1), [])
+    committer.thread.start()
+    try:
+        assert committer.wait_for_room(10)  # the first is being committed, none waits
+        committer.put(batch(2), [])
+        assert not committer.wait_for_room(0)
+        shared[0] = False
+        recorded.hold.set()
+        assert committer.wait_for_room(10)
+    finally:
+        recorded.hold.set()
+        committer.stop()
+    assert recorded.failures == []
+
+
 def test_after_a_lost_connection_the_batch_is_settled_until_that_works_and_only_then_messages_leave(
     make: Make,
 ) -> None:

@@ -67,6 +67,7 @@ class Place:
                 target_comp_id="S",
                 store_path=self.stores,
                 store_prefix="FIX.4.4-OMS-S",
+                paced=False,
             ),
         )
         self.config = cast(Config, SimpleNamespace(sessions={"S": self.spec}))

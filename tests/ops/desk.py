@@ -76,7 +76,7 @@ class Desk:
             max_batch=500,
             rollover=timedelta(),
         )
-        self.flow._looks._next = datetime.max.replace(tzinfo=UTC)  # the clock is the test's: nothing falls due
+        self.flow.looks._next = datetime.max.replace(tzinfo=UTC)  # the clock is the test's: nothing falls due
         self._numbers = dict.fromkeys(self.config.sessions, 0)
 
     # -- what happens ----------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from oms.config.people import Operators
 from oms.errors import OperatorError
 from oms.ops import control
 from oms.ops.control import ControlServer, call, socket_path
-from oms.ops.people import People, system_name
+from oms.ops.people import Caller, People, system_name
 
 Asked = list[tuple[str, str, dict[str, str]]]
 
@@ -33,8 +33,8 @@ class House:
         self.server = ControlServer(socket_path(state_dir), self._handle)
         self.server.start()
 
-    def _handle(self, operator: str, verb: str, args: dict[str, str]) -> dict[str, Any]:
-        self.asked.append((operator, verb, args))
+    def _handle(self, caller: Caller, verb: str, args: dict[str, str]) -> dict[str, Any]:
+        self.asked.append((caller.name, verb, args))
         if verb == "refuse":
             raise OperatorError("not today; try tomorrow")
         return {"said": verb}
@@ -118,7 +118,7 @@ def test_users_of_the_system_are_operators_by_the_kernels_word_whatever_they_say
     with tempfile.TemporaryDirectory(prefix="oms-tests-") as directory:
         Path(directory).chmod(0o711)
         path = socket_path(Path(directory))
-        server = ControlServer(path, lambda operator, verb, args: {"operator": operator}, people)
+        server = ControlServer(path, lambda caller, verb, args: {"operator": caller.name}, people)
         server.start()
         try:
             said = [
@@ -167,7 +167,7 @@ def test_a_socket_of_a_gateway_that_was_killed_is_taken_over(house: House) -> No
         left.bind(str(path))
     with pytest.raises(OperatorError, match=r"no gateway listens on .*; start it with `oms run`"):
         call(house.state_dir, "x", {})
-    house.server = ControlServer(path, lambda operator, verb, args: {"again": verb})
+    house.server = ControlServer(path, lambda caller, verb, args: {"again": verb})
     house.server.start()
     assert call(house.state_dir, "x", {}) == {"again": "x"}
 

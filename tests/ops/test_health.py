@@ -14,7 +14,8 @@ from oms.config.templates import write_demo
 from oms.core.kill import Kill
 from oms.ops import health
 from oms.ops.health import BAD, OK, WARN, Health, Seen
-from oms.ops.session_control import DISABLE, ENABLE, KeptOut, SessionControl
+from oms.ops.session_control import SessionControl
+from oms.ops.standing import DISABLE, ENABLE, KeptOut
 
 WELL = Seen(0.1, {"committer": True, "send-CLIENT1": True}, False, 0.0, True, 9.9, {}, {}, True, ())
 KILL = Kill("K1", (("symbol", "AAPL"),), "ann", "x")

@@ -185,7 +185,7 @@ def test_sessions_show_their_state_and_what_waits_for_the_core(watched: tuple[De
         ("oms_session_up", "client", "CLIENT2"): 0,
         ("oms_session_up", "broker", "BROKER1"): 1,
         ("oms_session_up", "broker", "BROKER2"): 0,
-        ("oms_inbox_limit",): 2000,
+        ("oms_inbox_limit",): 500,
         ("oms_inbox_waiting", "CLIENT1"): 1,
         ("oms_inbox_waiting", "CLIENT2"): 0,
         ("oms_inbox_waiting", "BROKER1"): 0,

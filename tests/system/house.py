@@ -119,6 +119,7 @@ class House:
         dialects: Mapping[str, str] | None = None,
         toml: str = "",
         trading: str = "on",
+        after_unclean_stop: str = "trade",
     ) -> None:
         self.directory, self.url = directory, url
         self.clients, self.brokers = dict(clients), dict(brokers)
@@ -134,6 +135,7 @@ class House:
         self.error: BaseException | None = None
         self._thread: threading.Thread | None = None
         self._ledger: psycopg.Connection[dict[str, Any]] | None = None
+        self.after_unclean_stop = after_unclean_stop
         self._write(routes, dialect or {}, session_keys or {}, toml, trading)
 
     # -- configuration -----------------------------------------------------------------------------------
@@ -161,7 +163,8 @@ class House:
         if others:
             default += "fallbacks = [" + ", ".join(f'"{name}"' for name in others) + "]\n"
         self.config_file.write_text(
-            f'[gateway]\nstate_dir = "state"\ntrading = "{trading}"\n[database]\nurl = "{self.url}"\n'
+            f'[gateway]\nstate_dir = "state"\ntrading = "{trading}"\n'
+            f'after_unclean_stop = "{self.after_unclean_stop}"\n[database]\nurl = "{self.url}"\n'
             "[limits]\nmax_order_qty = 1000000\nmax_order_notional = 1000000000\n"
             f'[log]\nlevel = "warning"\n{toml}{routes or by_account + default}'
         )

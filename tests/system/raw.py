@@ -12,6 +12,7 @@ Sequence numbers start at 1 with every logon (ResetSeqNumFlag(141)=Y).
 from __future__ import annotations
 
 import socket
+import ssl
 import time
 from types import TracebackType
 
@@ -23,12 +24,24 @@ SOH = "\x01"
 class RawClient:
     """One TCP connection to the gateway."""
 
-    def __init__(self, port: int, sender: str, target: str, begin_string: str = "FIX.4.4") -> None:
+    def __init__(
+        self,
+        port: int,
+        sender: str,
+        target: str,
+        begin_string: str = "FIX.4.4",
+        source: str = "",
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self._sender, self._target, self._begin_string = sender, target, begin_string
         self.next_number = 1
         self.received: list[Message] = []
         self._pending = b""
-        self._socket = socket.create_connection(("127.0.0.1", port), timeout=10)
+        self._socket: socket.socket = socket.create_connection(
+            ("127.0.0.1", port), timeout=10, source_address=(source, 0)
+        )
+        if tls is not None:
+            self._socket = tls.wrap_socket(self._socket)
 
     def __enter__(self) -> RawClient:
         return self

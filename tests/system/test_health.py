@@ -28,6 +28,7 @@ def test_health_sees_within_seconds_that_a_sessions_engine_thread_stands_still_a
     client.send(new_order("A1"))
     asked = broker.expect("D")
     well = ("core thread", "threads", "ledger", "lease", "trading", "kill switches", "session CLIENT1")
+    well = (*well, f"port {house.client_port}")
     assert states(answer(house, "health")) == dict.fromkeys([*well, "session BROKER1"], "ok")
     assert said(house, "health")[1].startswith("The gateway is healthy.\n")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from click.testing import CliRunner
@@ -12,7 +13,7 @@ from click.testing import CliRunner
 from oms.cli.main import oms
 from oms.ledger.database import engine as ledger_engine
 from oms.ledger.replay import verify_tables
-from tests.system.house import House
+from tests.system.house import INSTRUMENTS, House
 from tests.system.words import new_order, report
 
 MakeHouse = Callable[..., House]
@@ -97,3 +98,71 @@ def test_totals_count_what_lives_and_what_has_traded_before_and_after_a_restart(
         assert verify_tables(made).differences == []
     finally:
         made.dispose()
+
+
+CONDUCT = """control,account,symbol,value
+self_match,,,refuse
+max_repeated_fills,FUND1,,2 in 86400
+last_price_collar,,AAPL,1
+"""
+MARKETS = """[[markets]]
+name = "LATER"
+time_zone = "UTC"
+sessions = "00:00-00:01"
+days = ["{day}"]
+"""
+
+
+def text_of(house_answer: Any) -> str:
+    return str(house_answer[58])
+
+
+def test_conduct_and_market_hours_are_judged_alike_before_and_after_a_restart(make_house: MakeHouse) -> None:
+    house = make_house(toml='[files]\nlimits = "limits.csv"\nmarkets = "markets.toml"\n')
+    (house.directory / "limits.csv").write_text(CONDUCT)
+    opens = datetime.now(UTC) + timedelta(days=3)
+    (house.directory / "markets.toml").write_text(MARKETS.format(day=f"{opens:%a}".lower()))
+    header, *lines = INSTRUMENTS.splitlines()
+    later = lines[0].replace("AAPL", "LATE", 1)
+    text = "\n".join([f"{header},market", *[f"{line}," for line in lines], f"{later},LATER"])
+    (house.directory / "instruments.csv").write_text(f"{text}\n")
+    house.start()
+    client, broker = house.up("CLIENT1", "BROKER1")
+    for number in (1, 2):
+        client.send(new_order(f"A{number}", price="151.00"))
+        asked = broker.expect("D")
+        broker.send(report(broker, asked, "F", f"F{number}", cum=100, last=(100, "151.00"), avg="151"))
+        client.expect("8", ClOrdID=f"A{number}", ExecType="F")
+    client.send(new_order("A3", price="152.00").replace("|54=1|", "|54=2|"))
+    broker.expect("D")
+
+    def refused(name: str) -> dict[str, str]:
+        asks = {
+            "repeated": new_order(f"{name}1"),
+            "collar": new_order(f"{name}2", price="149.00"),
+            "match": new_order(f"{name}3", price="152.00"),
+            "hours": new_order(f"{name}4").replace("|55=AAPL|", "|55=LATE|"),
+        }
+        found = {}
+        for what, order in asks.items():
+            client.send(order)
+            found[what] = text_of(client.expect("8", ExecType="8"))
+        return found
+
+    told = {
+        "repeated": "max_repeated_fills: 2 buy orders in AAPL traded within 86400 s, which reaches 2 "
+        "(account FUND1, limits.csv line 3)",
+        "collar": "last_price_collar: Price(44) 149 is over 1 % from the last price 151 "
+        "(symbol AAPL, limits.csv line 4)",
+        "match": "self_match: would trade with a sell at 152 (the firm, limits.csv line 2)",
+        "hours": f"market_hours: LATER is closed, it opens at {opens:%Y-%m-%d} 00:00 UTC (00:00 UTC)",
+    }
+    assert refused("B") == told
+    house.stop()
+    house.start()
+    house.up("CLIENT1", "BROKER1")
+    assert refused("C") == told
+    client.send("35=F|11=D1|41=A3|55=AAPL|54=2|38=100")
+    assert broker.expect("F")[54] == "2"
+    house.stop()
+    house.check_chain()

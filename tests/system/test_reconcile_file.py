@@ -178,7 +178,7 @@ def test_a_bad_file_gets_an_answer_and_changes_nothing(make_house: MakeHouse) ->
 
 
 def test_a_break_blocks_and_positions_are_compared(make_house: MakeHouse) -> None:
-    policy = {"[tags]": '[file]\non_break = "block"\n[file.values]\nside = { "BUY" = "1" }\n[tags]'}
+    policy = {"[tags]": '[reconcile]\non_break = "block"\n[file.values]\nside = { "BUY" = "1" }\n[tags]'}
     house = make_house(brokers={"BROKER1": "4.4"}, dialect=policy)
     house.peer("BROKER1")
     house.start()
@@ -208,7 +208,7 @@ def test_a_break_blocks_and_positions_are_compared(make_house: MakeHouse) -> Non
 
 
 def test_a_break_cancels_the_working_orders_of_the_symbol(make_house: MakeHouse) -> None:
-    house = make_house(brokers={"BROKER1": "4.4"}, dialect={"[tags]": '[file]\non_break = "cancel"\n[tags]'})
+    house = make_house(brokers={"BROKER1": "4.4"}, dialect={"[tags]": '[reconcile]\non_break = "cancel"\n[tags]'})
     house.peer("BROKER1")
     house.start()
     client, broker = house.up("CLIENT1", "BROKER1")

@@ -18,7 +18,8 @@ MakeHouse = Callable[..., House]
 
 def commands(house: House) -> list[tuple[Any, ...]]:
     """Verb, operator, session and reason of every command in the journal."""
-    rows = house.rows("SELECT msg_type, detail FROM journal WHERE kind = 'operator' ORDER BY seq")
+    asked = "SELECT msg_type, detail FROM journal WHERE kind = 'operator' AND msg_type !~ '^access' ORDER BY seq"
+    rows = house.rows(asked)
     found = []
     for row in rows:
         operator, verb, pairs = row["detail"]["matter"]

@@ -1,0 +1,79 @@
+"""What can be seen of the sessions beside the engine's numbers: ports, certificates, refused logons, who is drained.
+
+For `oms health` and for the metrics. Certificates are those of the start: the engine reads their files once.
+Threads: called from the control socket's and from scrapes; reads only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from time import monotonic
+
+from oms.config.certificates import SOON_DAYS, Ends, ends_of
+from oms.config.load import Config
+from oms.fix.engine import Engine
+from oms.fix.listening import ListenWatch
+from oms.ops.standing import KeptOut
+
+Samples = Mapping[tuple[str, ...], float]
+Said = tuple[str, str, str]  # about, state, text: a finding
+
+
+class SessionWatch:
+    """Of one gateway."""
+
+    def __init__(
+        self,
+        config: Config,
+        engines: Callable[[], Mapping[str, Engine]],
+        drained: Mapping[str, KeptOut],
+        stopping: Callable[[], bool] = lambda: False,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._engines = engines
+        self._drained = drained
+        self._clock = clock
+        ports = [spec.port for spec in config.side("client")]
+        self.listening = ListenWatch(ports, self._accepted, stopping=stopping)
+        found = {one for spec in config.sessions.values() if spec.tls for one in ends_of(spec.settings)}
+        self.certificates: tuple[Ends, ...] = tuple(sorted(found))
+
+    def _accepted(self) -> Mapping[int, float]:
+        engine = self._engines().get("client")
+        return {} if engine is None else engine.accepted
+
+    def findings(self) -> Iterator[Said]:
+        """What is to be told, most of it only where there is something."""
+        for port in self.listening.ports:
+            since = self.listening.silent.get(port)
+            if since is None:
+                yield f"port {port}", "ok", "takes connections"
+            else:
+                text = (
+                    f"nobody has taken connections for {monotonic() - since:.0f} s: the engine's listening thread"
+                    " does not turn; sessions that are logged on go on, others cannot log on until the next start"
+                )
+                yield f"port {port}", "bad", text
+        now = self._clock()
+        for one in self.certificates:
+            if (one.at - now).days < SOON_DAYS:
+                state = "bad" if one.at <= now else "warn"
+                remedy = "put a new one there and start the gateway again"
+                yield one.key, state, f"{one.file} {one.says(now)}; {remedy}"
+        for name, why in sorted(self._drained.items()):
+            yield f"session {name}", "warn", f"{why.text}; `oms sessions drain {name} --undo` takes new orders again"
+
+    def samples(self) -> dict[str, Samples]:
+        """For the metrics."""
+        now = self._clock()
+        handles = [one for engine in self._engines().values() for one in engine.sessions.values()]
+        silent = self.listening.silent
+        return {
+            "oms_listening": {(str(port),): int(port not in silent) for port in self.listening.ports},
+            "oms_certificate_expiry_seconds": {
+                (one.key, one.file): (one.at - now).total_seconds() for one in self.certificates
+            },
+            "oms_logons_refused_total": {(one.name,): one.door.refused for one in handles if one.door is not None},
+            "oms_session_drained": {(one.name,): int(one.name in self._drained) for one in handles},
+        }
