@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import itertools
 import shutil
-import socket
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -30,6 +29,7 @@ from psycopg.rows import dict_row
 
 from oms.app import Gateway
 from oms.config.load import Config, load
+from oms.demo.place import free_ports
 from oms.ledger.database import connect
 from oms.ledger.database import engine as ledger_engine
 from oms.ledger.verify import verify_chain
@@ -48,18 +48,6 @@ symbol,security_exchange,currency,tick_size,lot_size,reference_price,min_price,m
 AAPL,XNAS,USD,0.01,1,150,,,Y
 SAP,XETR,EUR,0.01,1,180,,,Y
 """
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on now."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
-    finally:
-        for one in sockets:
-            one.close()
 
 
 def until(reached: Callable[[], T], what: str | Callable[[], str], seconds: float = SECONDS) -> T:
