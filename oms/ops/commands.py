@@ -25,6 +25,7 @@ from oms.core.judge import LiveJudge
 from oms.core.kill import SCOPES, Kill, scope_of
 from oms.core.limit_diff import APPLY
 from oms.core.operators import KILL_VERBS
+from oms.core.price_side import HELD, SOURCE
 from oms.core.trading import ON
 from oms.errors import OperatorError
 from oms.fix.engine import Engine
@@ -58,6 +59,13 @@ _TEXT_LIMIT = 2000
 _PATTERN_LIMIT = 64
 
 Args = dict[str, str]
+
+# Items that say how something is now: resolved by hand they would say what is not so.
+_CLOSES_BY_ITSELF = {
+    PREFIX: "with its circuit breaker: `oms breakers list`, then reset it",
+    HELD: "by prices that are taken: `oms prices list`; right after all: `oms prices load FILE.csv --accept-moves`",
+    SOURCE: "when its source works again, or its prices are loaded: `oms prices list`, `oms prices load FILE.csv`",
+}
 
 
 class Commands:
@@ -168,8 +176,8 @@ class Commands:
         if item["state"] != "open" and verb != "exceptions.note":
             done = f"{item_id} is resolved already: {item['resolution']}"
             raise OperatorError(f"{done}; `oms exceptions note` adds to it")
-        if item["kind"] == PREFIX and verb == "exceptions.resolve":
-            raise OperatorError(f"{item_id} is closed with its circuit breaker: `oms breakers list`, then reset it")
+        if verb == "exceptions.resolve" and (way := _CLOSES_BY_ITSELF.get(item["kind"])):
+            raise OperatorError(f"{item_id} is closed {way}")
         given = {"item_id": item_id, "kind": item["kind"], "order_id": item["order_id"] or "", "text": text}
         return self._submit(operator, verb, {name: value for name, value in given.items() if value})
 

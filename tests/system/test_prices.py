@@ -83,6 +83,9 @@ def test_loaded_prices_let_orders_through_are_held_when_they_jump_and_hold_over_
     assert prices(house, code=1)["AAPL"][0] == "151.5"
     client.send(at_market("A3"))
     broker.expect("D")
+    (held,) = house.rows("SELECT item_id FROM exception_items WHERE kind = 'price_held'")
+    code, told = said(house, "exceptions resolve", held["item_id"], "--reason", "x")
+    assert (code, "is closed by prices that are taken" in told) == (2, True), told
     found = answer(house, "prices load", str(file), "--accept-moves")
     assert (sorted(found["taken"]), found["held"], found["refused"]) == (["AAPL", "SAP"], [], [])
     assert house.rows("SELECT state FROM exception_items WHERE kind = 'price_held'") == [{"state": "resolved"}]
