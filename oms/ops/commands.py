@@ -25,7 +25,7 @@ from oms.core.judge import LiveJudge
 from oms.core.kill import SCOPES, Kill, scope_of
 from oms.core.limit_diff import APPLY
 from oms.core.operators import KILL_VERBS
-from oms.core.price_side import HELD, SOURCE
+from oms.core.prices import HELD, SOURCE
 from oms.core.trading import ON
 from oms.errors import OperatorError
 from oms.fix.engine import Engine
