@@ -41,7 +41,7 @@ def test_what_init_writes_has_breakers_on_for_brokers_and_more_in_comments(desk:
     ]
     commented = demo_files()[TOML].partition("# With amounts that fit the desk:\n")[2].partition("\n\n")[0]
     desk.append(TOML, "\n" + "".join(line.removeprefix("#").lstrip() + "\n" for line in commented.splitlines()))
-    assert [one.name for one in desk.load().breakers[3:]] == ["account-loss", "ledger-slow"]
+    assert [one.name for one in desk.load().breakers[3:]] == ["account-loss", "repeated-execution", "ledger-slow"]
 
 
 MEASURE = (

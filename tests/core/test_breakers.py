@@ -164,6 +164,16 @@ def test_without_a_rest_it_stays_open_until_an_operator_resets_it(desks: Make) -
     assert desk.items[-1].resolution == "reset by ann: why"
 
 
+def test_repeated_executions_of_an_account_in_a_symbol_stop_it_until_a_person_lets_it_go_on(desks: Make) -> None:
+    desk = desks(rule("fills", 3, account="*", symbol="*"))
+    fills(desk)
+    stopped = "b1 for account FUND1, symbol IBM: 3 fills within 60 s, threshold 3"
+    desk.wait(100_000)
+    assert desk.verdict() == f"circuit_breaker: {stopped}"
+    assert desk.reset(account="FUND1", symbol="IBM") == ""
+    assert desk.verdict() == ""
+
+
 def test_an_operator_opens_one_and_resets_all_of_a_name(desks: Make) -> None:
     desk = desks(rule("reject_rate", 50, broker="*"))
     assert desk.trip(name="b2") == "there is no breaker b2; there are b1"
