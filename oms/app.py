@@ -274,7 +274,8 @@ class Gateway:
             self._barrier.why_not,
             self._lease.held,
         )
-        endpoint = Endpoint(self._inbox, self._book, self._senders, windows, self._why_not_again)
+        cut = lambda name: engines[config.sessions[name].side].cut(name)  # noqa: E731
+        endpoint = Endpoint(self._inbox, self._book, self._senders, windows, self._why_not_again, cut)
         startup.carry_stores_over(config, self._stop.wait)
         for role, direction in (("broker", "initiator"), ("client", "acceptor")):
             if specs := config.side(role):  # type: ignore[arg-type]

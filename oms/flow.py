@@ -212,6 +212,8 @@ class Flow:
         event = m.Event(heard.session, number, at, trade_date, body)
         raw = heard.raw.encode("utf-8", "surrogateescape")
         self._decide(event, kind, type(body).__name__, number or None, None, raw, detail, batch, fx, messages)
+        if heard.kind == box.RESEND_DECLINED:
+            batch.answers.append((heard.matter[1], {}))
 
     def _command(
         self, heard: Heard, at: datetime, trade_date: date, batch: Batch, fx: Effects, messages: list[Message]

@@ -94,7 +94,7 @@ def own_event(heard: Heard) -> tuple[m.Body, str, dict[str, Any], int]:
     if heard.kind == box.NOT_SENT:
         return m.NotSent(*values), "feedback", {"matter": values}, 0
     if heard.kind == box.RESEND_DECLINED:
-        return m.ResendDeclined(*values), "feedback", {"matter": values}, 0
+        return m.ResendDeclined(values[0]), "feedback", {"matter": values[:1]}, 0
     if heard.kind == box.IN_DOUBT:
         return m.InDoubt(*values)._replace(text=heard.raw), "feedback", {"matter": values}, 0
     if found := _FOUND.get(heard.kind):

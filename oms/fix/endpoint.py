@@ -2,12 +2,14 @@
 
 Callbacks do almost nothing. What was heard goes into the inbox with the time; logons and logouts also go to the
 session's sender. A resend of an order is decided here, at the last moment, from what the core knows: reading a
-dictionary of the core's book from another thread is safe, and a stale answer errs towards not sending.
+dictionary of the core's book from another thread is safe, and a stale answer errs towards not sending. What is not
+sent again is committed before the engine fills the gap: after that the counterparty never asks for it again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import Future
 from datetime import UTC, datetime, timedelta
 
 from oms import inbox as box
@@ -18,6 +20,8 @@ from oms.fix.decode import clean, parse_time
 from oms.fix.engine import SOH, msg_type
 from oms.inbox import Heard, Inbox, now_us
 from oms.outbox import Sender
+
+_COMMIT_SECONDS = 2.0  # that an engine thread waits for the ledger, before it gives its line up
 
 
 def _field(raw: str, tag: str) -> str:
@@ -35,12 +39,15 @@ class Endpoint:
         senders: dict[str, Sender],
         windows: dict[str, timedelta],
         why_not: Callable[[str], str],
+        cut: Callable[[str], None],
     ) -> None:
+        """`cut` ends a session's connection without a word; it may be called under the session's lock."""
         self._inbox = inbox
         self._book = book
         self._senders = senders
         self._windows = windows
         self._why_not = why_not
+        self._cut = cut
 
     def logged_on(self, session: str, next_sender: int, next_target: int) -> None:
         """The core hears of it before the sender begins, so that routing never lags behind sending."""
@@ -80,8 +87,20 @@ class Endpoint:
         fresh = sent_at is not None and datetime.now(UTC) - sent_at <= window
         if fresh and not self._why_not(cl_ord_id) and self._wanted(cl_ord_id):
             return True
-        self._inbox.tell(Heard(box.RESEND_DECLINED, session, "", (cl_ord_id,), now_us()))
+        self._decline(session, cl_ord_id)
         return False
+
+    def _decline(self, session: str, cl_ord_id: str) -> None:
+        """The core hears that a message is not sent again, and the ledger has it, or there is no line to say so on.
+
+        The broker asks again at its next logon.
+        """
+        asker: Future[object] = Future()
+        self._inbox.tell(Heard(box.RESEND_DECLINED, session, "", (cl_ord_id, asker), now_us()))
+        try:
+            asker.result(_COMMIT_SECONDS)
+        except TimeoutError:
+            self._cut(session)
 
     def _wanted(self, cl_ord_id: str) -> bool:
         found = self._book.at_broker(cl_ord_id)

@@ -70,6 +70,7 @@ class SessionHandle:
     credentials: Credentials | None = None  # of our Logon(A)
     address: str = ""  # from where the connection in hand came
     turned_away: bool = False  # the Logon(A) in hand was not accepted
+    is_cut: bool = False  # by us, since their last Logon(A)
     head: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -234,6 +235,12 @@ class Engine:
         with self._logged_out:
             return self._logged_out.wait_for(lambda: not self.sessions[session].logged_on, seconds)
 
+    def cut(self, session: str) -> None:
+        """End one session's connection without a Logout(5), as a network would; it logs on again."""
+        handle = self.sessions[session]
+        handle.is_cut = True
+        handle.engine_session.disconnect()
+
     def logout(self, session: str, reason: str) -> None:
         """Log one session out with a Text(58) that says why; it stays out until `logon`."""
         self.sessions[session].engine_session.logout(reason)
@@ -349,6 +356,7 @@ class Engine:
         if kind == "3":
             self._listener.received(handle.name, raw)
         elif kind == "A":
+            handle.is_cut = False
             if handle.door is not None and not self._let_in(handle, raw):
                 return
             start = raw.find("\x01108=")
@@ -395,14 +403,16 @@ class Engine:
     def on_to_app(self, session_id: Any, message: Any) -> bool:
         """Whether an application message may go out now. Runs under the session's lock."""
         handle = self.handle_of(session_id)
-        if handle is None or not handle.logged_on:
+        if handle is None:
             return False
         if handle.sending == threading.get_ident():
-            return True
+            return handle.logged_on
         try:
             text = message.toString()
             if "\x0143=Y\x01" not in text:
-                return True  # the engine's own BusinessMessageReject(j)
+                return handle.logged_on  # the engine's own BusinessMessageReject(j)
+            if handle.is_cut:
+                return False  # nothing leaves, no gap is filled
             return self._listener.may_resend(handle.name, text)
         except Exception as error:
             self._listener.failed(handle.name, "", error)

@@ -52,7 +52,7 @@ class Batch:
     positions: list[Position] = field(default_factory=list)
     items: list[Item] = field(default_factory=list)
     prices: list[Price] = field(default_factory=list)
-    answers: list[tuple[Any, dict[str, Any]]] = field(default_factory=list)  # futures of operators, their answers
+    answers: list[tuple[Any, dict[str, Any]]] = field(default_factory=list)  # futures of who waits, their answers
     texts: tuple[bytes, ...] = ()  # all of the above as it travels to the database (texts.batch_texts)
 
     @property

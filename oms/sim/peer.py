@@ -175,9 +175,8 @@ class FixPeer:
         deadline = time.monotonic() + SECONDS
         while self.engine.numbers(self.name)[1] <= number and time.monotonic() < deadline:
             time.sleep(0.001)
-        self.disconnect()
-        self.wait_logged_out()
         self.engine.set_next_target(self.name, number)
+        self.disconnect()
 
     def logout(self, reason: str = "") -> None:
         """Log out and stay out until `logon`."""
