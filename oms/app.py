@@ -7,10 +7,11 @@ so that nothing new comes, then what was heard is worked through and committed.
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -18,8 +19,10 @@ from typing import Any
 import structlog
 
 from oms import breaker_watch, startup
+from oms.additions import Additions, Running
 from oms.committer import Committer
-from oms.config.load import Config, engine_settings
+from oms.config.load import Config
+from oms.config.sessions import SessionSpec
 from oms.core.book import Book
 from oms.core.core import Core
 from oms.core.judge import LiveJudge
@@ -27,11 +30,9 @@ from oms.core.seen import KEEP
 from oms.crashpoints import reached
 from oms.errors import JournalFailure, LeaseLost, OmsError, OperatorError, StoreFailure
 from oms.fix.encode import Encoder, incoming_rules
-from oms.fix.endpoint import Endpoint
-from oms.fix.engine import Engine
 from oms.fix.lines import LineWatch
-from oms.fix.logon import logon_of
 from oms.flow import Flow
+from oms.growing import Growing
 from oms.inbox import Inbox
 from oms.interpreter import quiet_collector, tune
 from oms.ledger.database import owner_url, revive_database
@@ -53,7 +54,8 @@ from oms.ops.tally import OPEN_ITEMS_LIMIT
 from oms.ops.trading import Trading
 from oms.outbox import Outbox
 from oms.price_watch import PriceWatch
-from oms.senders import make_senders, outbound_of, too_fast_watches
+from oms.senders import outbound_of, too_fast_watches
+from oms.session_maker import SessionMaker
 from oms.standby import Claim
 from oms.standby import claim as take_claim
 from oms.startup_report import StartReport
@@ -79,7 +81,8 @@ class Gateway:
         """`claim` is that of a standby, with its configuration. `lost` is told of the lease's loss, in any thread:
         it should end the process; where it returns, the gateway halts. `new_machine`: message stores that are lost
         are made again from the ledger."""
-        self._config = config
+        # sessions may be added while it runs, and whoever has this configuration knows them then
+        config = self._config = dataclasses.replace(config, sessions=Growing(config.sessions))
         self._empty_stores = empty_stores
         self._claim = claim
         self._lost = lost
@@ -198,6 +201,7 @@ class Gateway:
         self._make_sessions()
         self._make_flow()
         self._commands.limits(self._limits, judge, self._flow, self._committer, self._rollover)
+        self._commands.additions(self._make_additions(judge))
         self._make_watches()
 
     def _make_core(self, today: date) -> LiveJudge:
@@ -262,38 +266,35 @@ class Gateway:
     def _make_sessions(self) -> None:
         """Senders and engines. Neither runs yet."""
         self._report.step("engines")
-        config = self._config
-        windows = {spec.name: timedelta(seconds=spec.dialect.resend_window_seconds) for spec in config.role("broker")}
-        engines: dict[str, Engine] = {}
-        self._senders = make_senders(
-            config,
-            lambda spec: lambda session, texts: engines[spec.side].send(session, texts),
-            self._inbox,
-            self._url,
-            self._recovered,
-            self._barrier.why_not,
-            self._lease.held,
-        )
-        cut = lambda name: engines[config.sessions[name].side].cut(name)  # noqa: E731
-        endpoint = Endpoint(self._inbox, self._book, self._senders, windows, self._why_not_again, cut)
-        startup.carry_stores_over(config, self._stop.wait)
-        for role, direction in (("broker", "initiator"), ("client", "acceptor")):
-            if specs := config.side(role):  # type: ignore[arg-type]
-                engines[role] = Engine(
-                    direction,
-                    engine_settings(config, role),  # type: ignore[arg-type]
-                    {spec.session_id: spec.name for spec in specs},
-                    endpoint,
-                    tls=config.tls(role),  # type: ignore[arg-type]
-                    store_failed=self._store_failed,
-                    may_send=self._lease.held,
-                    **logon_of(role, specs, config.directory),
-                )
-        self._engines = engines
+        of = (self._config, self._url, self._inbox, self._book, self._barrier, self._lease.held, self._store_failed)
+        self._maker = SessionMaker(*of)
+        self._maker.at_start(self._recovered, self._stop.wait)
+        self._engines, self._senders = self._maker.engines, self._maker.senders
 
-    def _why_not_again(self, cl_ord_id: str) -> str:
-        """Why an order or replace that the broker asks for again must not leave; '' where it may."""
-        return self._barrier.why_not(cl_ord_id) if self._lease.held() else "the lease on the ledger has run out"
+    def _make_additions(self, judge: LiveJudge) -> Additions:
+        """Sessions that come while others trade."""
+        return Additions(
+            Running(
+                self._config,
+                self._url,
+                self._lease.run,
+                self._inbox,
+                self._core,
+                judge,
+                self._flow,
+                self._maker,
+                self._metrics.tally,
+                self._log_outs.throttles,
+                self._commands.sessions.stand,
+                self._watch_added,
+                self._stop,
+            )
+        )
+
+    def _watch_added(self, specs: Sequence[SessionSpec]) -> None:
+        listening, connecting = ([one.port for one in specs if one.side == side] for side in ("client", "broker"))
+        self._lines.add(listening, connecting)
+        self._session_watch.added(specs)
 
     def _make_flow(self) -> None:
         """From the inbox through the core and the committer to the outbox."""
@@ -418,8 +419,8 @@ class Gateway:
 
     def _watch_lines(self) -> None:
         clients, brokers = ({spec.port for spec in self._config.role(role)} for role in ("client", "broker"))
-        lines = LineWatch(clients, brokers, self._config.gateway.stalled_line_seconds)
-        for watch in (lines, self._session_watch.listening):
+        self._lines = LineWatch(clients, brokers, self._config.gateway.stalled_line_seconds)
+        for watch in (self._lines, self._session_watch.listening):
             watch.start()
             self._exit.callback(watch.stop)
 
@@ -428,9 +429,8 @@ class Gateway:
     def _shut_down(self, clean: bool) -> None:
         self._access.stop()
         self._inbox.close()
-        for role in ("client", "broker"):
-            engine = self._engines.get(role)
-            if engine is not None and not engine.stop(5.0):
+        for role, engine in sorted(self._engines.items(), key=lambda one: one[0].startswith("broker")):
+            if not engine.stop(5.0):
                 log.warning("sessions did not close in time", role=role)
                 assert self._claim is not None
                 self._claim.keep()

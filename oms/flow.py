@@ -14,7 +14,7 @@ the outbox tells is written with the next batch, or by itself after a short whil
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Protocol
 
@@ -108,8 +108,8 @@ class Flow:
         self._shared_batch = min(shared_batch or max_batch, max_batch)
         self._rollover = rollover
         self._poison = poison
-        self._rules = rules or {}  # of what comes in, by session; most have none
-        self._too_fast = too_fast or {}  # by broker, who listens to its complaints that it gets too many messages
+        self._rules = dict(rules or {})  # of what comes in, by session; most have none
+        self.too_fast = dict(too_fast or {})  # by broker, who listens to its complaints that it gets too many
         self.in_hand: tuple[str, int, int] | None = None  # what a failure of our code would be blamed on
         self._settled = Settled()
         self._dirty: set[str] = set()
@@ -119,6 +119,18 @@ class Flow:
     def set_out_position(self, session: str, seq: int, number: int) -> None:
         """How far the outbox had settled a session before this start."""
         self._settled.begin(session, seq, number)
+
+    def add_session(
+        self, name: str, encoder: Encoder, rules: Rules | None, fix42: bool, settled: Iterable[Send]
+    ) -> None:
+        """From the core thread, between two batches; `settled` is written with the next one."""
+        self._settled.sends += settled
+        self._encoders[name] = encoder
+        if rules is not None:
+            self._rules[name] = rules
+        if fix42:
+            self._fix42 |= {name}
+        self._dirty.add(name)
 
     def run_once(self, seconds: float) -> int:
         """Steps 1 to 4 for what is there; returns how many entries were taken."""
@@ -277,7 +289,7 @@ class Flow:
             detail["about"] = [body.ref_msg_type, cl_ord_id]
         elif isinstance(body, m.Unreadable):
             detail["unreadable"] = list(body)
-        if (watch := self._too_fast.get(heard.session)) is not None and (slower := watch(text)):
+        if (watch := self.too_fast.get(heard.session)) is not None and (slower := watch(text)):
             detail["too_fast"] = slower
         event = m.Event(heard.session, number, at, trade_date, body)
         self._note_number(heard.session, number)

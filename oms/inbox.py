@@ -82,6 +82,15 @@ class Inbox:
         self._closed = False
         self._turn = 0
 
+    def add(self, session: str, throttle: Throttle | None, *, broker: bool) -> None:
+        """A session is added while others trade: from the core thread, before anything is heard of it."""
+        if broker:
+            self._brokers |= {session}
+        if throttle is not None:
+            self._throttles = {**self._throttles, session: throttle}
+        self._queues = {**self._queues, session: deque()}
+        self._order.append(session)
+
     def put(self, heard: Heard) -> None:
         """Queue what a session sent; blocks while that session's queue is full."""
         queue = self._queues[heard.session]

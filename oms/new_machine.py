@@ -17,6 +17,7 @@ import json
 import os
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from oms import inbox as box
@@ -108,12 +109,22 @@ def note_run(config: Config, reader: Reader, lost: Mapping[str, str], run: str) 
     last_run = _last_run(reader)
     for directory in sorted({spec.store_path for spec in config.sessions.values()}):
         runs = {name: [run] if name in lost else [last_run or "", run] for name in config.sessions}
+        runs |= {name: [last_run or "", run] for name in _resting(directory, config, last_run)}
         draft = directory / f"{RUNS}.new"
         with draft.open("w", encoding="utf-8") as file:
             file.write(json.dumps(runs, indent=1) + "\n")
             file.flush()
             os.fsync(file.fileno())
         draft.replace(directory / RUNS)
+
+
+def _resting(directory: Path, config: Config, last_run: str | None) -> list[str]:
+    """Sessions that are not configured now, and whose stores there are those of the last run: nobody writes them."""
+    try:
+        noted: dict[str, list[str]] = json.loads((directory / RUNS).read_text(encoding="utf-8"))
+        return [name for name, runs in noted.items() if name not in config.sessions and last_run in runs]
+    except (OSError, ValueError, AttributeError, TypeError):
+        return []  # then they count as lost when they are configured again
 
 
 def _last_run(reader: Reader) -> str | None:

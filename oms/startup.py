@@ -88,13 +88,9 @@ def recover(
     if run:
         note_run(config, reader, lost, run)
     rebuilt = rebuild(config, reader, book.sessions, lost, empty_stores, last_seq, datetime.now(UTC))
-    for name, spec in config.sessions.items():
+    for spec in config.sessions.values():
         mend_torn(spec.store_path / spec.store_prefix)
-        if name not in book.sessions:
-            book.sessions[name] = SessionState(name, spec.role)
-        book.sessions[name].role = spec.role
-        book.sessions[name].news = spec.news
-        book.sessions[name].changed_at = datetime.now(UTC)
+        place_in_book(spec, book)
     report.step("ids")
     report.found("ids", reader.keys(book, today))
     report.step("orders")
@@ -106,13 +102,19 @@ def recover(
     report.orders(orders)
     _drop_copies(config, reader, book)
     report.step("messages")
-    settled, never_left, out_positions = _settle(config, reader, positions, lost, rebuilt, report)
+    settled, never_left, out_positions = settle(config, reader, positions, lost, rebuilt, report)
     poison = read_poison(config.gateway.state_dir)
     report.found("poison", len(poison))
     return Recovered(len(orders), last_batch, last_seq, settled, never_left, out_positions, poison, rebuilt)
 
 
-def _settle(
+def place_in_book(spec: SessionSpec, book: Book) -> None:
+    """A session as the core knows it: with the numbers that the ledger has of it, if any."""
+    state = book.sessions.setdefault(spec.name, SessionState(spec.name, spec.role))
+    state.role, state.news, state.changed_at = spec.role, spec.news, datetime.now(UTC)
+
+
+def settle(
     config: Config,
     reader: Reader,
     positions: Mapping[str, Mapping[str, Any]],
@@ -286,22 +288,7 @@ def config_row(
         "name": config.gateway.name,
         "environment": config.gateway.environment,
         "trading": config.gateway.trading,
-        "sessions": {
-            name: {
-                "role": spec.role,
-                "drop_copy_of": spec.drop_copy_of,
-                "news": spec.news,
-                "fix42": spec.appl_ver_id == "FIX.4.2",
-                "dialect": spec.dialect.name,
-                "status_requests": spec.dialect.status_requests,
-                "mass_cancel": spec.dialect.mass_cancel,
-                "mass_status": spec.dialect.mass_status,
-                "unknown_orders": spec.dialect.unknown_orders,
-                "avg_px_decimals": spec.dialect.reconcile.avg_px_decimals,
-                "replace": spec.dialect.replace,
-            }
-            for name, spec in config.sessions.items()
-        },
+        "sessions": {name: session_facts(spec) for name, spec in config.sessions.items()},
         "limits": [rule.model_dump(mode="json") for rule in config.limits],
         "routes": [rule.model_dump(mode="json") for rule in config.routes],
     }
@@ -309,6 +296,23 @@ def config_row(
         detail["start"] = report.so_far()
     text = json.dumps(detail, separators=(",", ":"), default=str)
     return JournalRow(book.take_seq(), "config", "", "Start", None, None, None, None, at, today, b"", text)
+
+
+def session_facts(spec: SessionSpec) -> dict[str, Any]:
+    """What a replay has to know of a session; in the row of a start, or of the command that added it."""
+    return {
+        "role": spec.role,
+        "drop_copy_of": spec.drop_copy_of,
+        "news": spec.news,
+        "fix42": spec.appl_ver_id == "FIX.4.2",
+        "dialect": spec.dialect.name,
+        "status_requests": spec.dialect.status_requests,
+        "mass_cancel": spec.dialect.mass_cancel,
+        "mass_status": spec.dialect.mass_status,
+        "unknown_orders": spec.dialect.unknown_orders,
+        "avg_px_decimals": spec.dialect.reconcile.avg_px_decimals,
+        "replace": spec.dialect.replace,
+    }
 
 
 def read_poison(state_dir: Path) -> frozenset[tuple[str, int, int]]:

@@ -28,21 +28,8 @@ def core_terms_of(config: Config) -> core_terms.Terms:
         instruments=instruments,
         accounts=accounts,
         limits=rules_of(config.limits),
-        routes=tuple(
-            core_terms.RouteRule(
-                one.name,
-                one.client,
-                one.account,
-                one.symbol,
-                one.security_exchange,
-                one.ord_type,
-                one.ex_destination,
-                one.broker,
-                one.fallbacks,
-            )
-            for one in config.routes
-        ),
-        brokers={spec.name: _broker(spec) for spec in config.role("broker")},
+        routes=routes_of(config),
+        brokers=brokers_of(config),
         limit_rows=config.limit_rows,
         replace_rules=tuple(map(_replace_rule, config.replace_discipline)),
         markets={name: market.core() for name, market in config.markets.items()},
@@ -57,6 +44,29 @@ def rules_of(rules: Iterable[LimitRule]) -> tuple[core_terms.LimitRule, ...]:
         core_terms.LimitRule(str(one), one.client, one.account, one.symbol, one.max_order_qty, one.max_order_notional)
         for one in sorted(rules, key=lambda rule: rule.specificity, reverse=True)
     )
+
+
+def routes_of(config: Config) -> tuple[core_terms.RouteRule, ...]:
+    """The route rules, in the order of the file."""
+    return tuple(
+        core_terms.RouteRule(
+            one.name,
+            one.client,
+            one.account,
+            one.symbol,
+            one.security_exchange,
+            one.ord_type,
+            one.ex_destination,
+            one.broker,
+            one.fallbacks,
+        )
+        for one in config.routes
+    )
+
+
+def brokers_of(config: Config) -> dict[str, core_terms.BrokerFacts]:
+    """What the brokers of a configuration can do, by name."""
+    return {spec.name: _broker(spec) for spec in config.role("broker")}
 
 
 def _replace_rule(one: ReplaceDiscipline) -> core_terms.ReplaceRule:

@@ -262,7 +262,11 @@ def drain(session: str, undo: bool, text: str, path: Path, as_json: bool) -> Non
 @config_option
 @json_option
 def reload_(preview: bool, force: bool, text: str, path: Path, as_json: bool) -> None:
-    """Read sessions.cfg again: change passwords and time-outs, retire sessions that are gone; name what must wait."""
+    """Read sessions.cfg again: add new sessions, change passwords and time-outs, retire sessions that are gone.
+
+    A new client needs a port of its own (SocketAcceptPort). With a new broker the [[routes]] of oms.toml
+    are read again too. What needs a restart is named and left alone.
+    """
     if not preview and not text.strip():
         raise click.UsageError("say why: --reason TEXT, or look first: --preview")
     args = {"text": text} | ({"preview": "Y"} if preview else {}) | ({"force": "Y"} if force else {})
@@ -273,13 +277,21 @@ def reload_(preview: bool, force: bool, text: str, path: Path, as_json: bool) ->
     word = "would be" if preview else "is"
     for name, keys in answer["changed"].items():
         click.echo(f"{name}: {', '.join(keys)} {word} in force from the next logon on")
+    for name in answer["added"]:
+        out = answer.get("kept_out", {}).get(name, "")
+        state = f", but is {out}; `oms sessions enable {name}` lets it log on" if out else " and may log on"
+        click.echo(f"{name}: new, {'would be added' if preview else f'is added{state}'}")
+    if answer["routes"]:
+        click.echo(f"routes {', '.join(answer['routes'])}: {word} as oms.toml has them now")
+    for name in answer["back"]:
+        click.echo(f"{name}: in the file again; `oms sessions enable` and `drain --undo` take it into use")
     for name in answer["retired"]:
         number = answer["live_orders"].get(name, 0)
         left = f"; it has {number} live orders" if number else ""
         click.echo(f"{name}: gone from the file, {word} drained, logged out and disabled{left}")
     for what in answer["restart"]:
         click.echo(f"{what}: needs a restart")
-    if not any(answer[key] for key in ("changed", "retired", "restart")):
+    if not any(answer[key] for key in ("changed", "added", "back", "retired", "restart")):
         click.echo("sessions.cfg says what is in force already.")
 
 

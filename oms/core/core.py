@@ -90,7 +90,7 @@ class Core:
         """`graces`: the clients whose orders are canceled when they stay away."""
         self.book = book
         self.brokers = brokers
-        self.graces = graces or {}
+        self.graces = dict(graces or {})
         self._context = Context(book, judge, brokers, Effects())
 
     def new_batch(self) -> Effects:

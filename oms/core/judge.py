@@ -22,7 +22,7 @@ from oms.core.order import ZERO, Order
 from oms.core.prices import Facts, PriceBook
 from oms.core.risk import BROKER_OPTION, Asked, RiskBook
 from oms.core.routing import Routable, refused, route, unknown_fields
-from oms.core.terms import Limit, LimitRule, Terms
+from oms.core.terms import BrokerFacts, Limit, LimitRule, RouteRule, Terms
 
 __all__ = ["SOFT", "Judge", "LiveJudge", "RecordedJudge", "Verdict"]
 
@@ -114,13 +114,23 @@ class LiveJudge:
             made = now
         return Prepared(sha256, terms, RiskBook(terms, self._trading), book, made)
 
+    @property
+    def routes(self) -> tuple[RouteRule, ...]:
+        """The route rules in force."""
+        return self._terms.routes
+
+    def take_brokers(self, brokers: Mapping[str, BrokerFacts], routes: tuple[RouteRule, ...]) -> None:
+        """Brokers that come while others trade, and the routes from now on."""
+        self._terms = self._terms._replace(brokers={**self._terms.brokers, **brokers}, routes=routes)
+
     def take_limits(self, sha256: str) -> None:
         """Those prepared; nothing where others are, because then somebody has prepared again."""
         if (made := self.prepared) is None or made.sha256 != sha256:
             return
         if made.exposure is not None and self.exposure is not None:
             made.exposure.take_over(self.exposure)
-        self._terms, self._risk, self._limits, self.exposure = made.terms, made.risk, made.limits, made.exposure
+        self._terms = made.terms._replace(brokers=self._terms.brokers, routes=self._terms.routes)
+        self._risk, self._limits, self.exposure = made.risk, made.limits, made.exposure
         self.prepared = None
 
     def _killed(self, asked: Asked, broker: str = "") -> str:

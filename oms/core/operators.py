@@ -39,6 +39,7 @@ from oms.core.replies import Context
 EXCEPTION_VERBS = ("exceptions.take", "exceptions.note", "exceptions.resolve")
 KILL_VERBS = ("kill.engage", "kill.release")
 SET_SEQ = "sessions.set_seq"
+RELOAD = "sessions.reload"  # its `facts` are of the sessions that it adds, for a replay
 CANCEL = "orders.cancel"
 
 

@@ -64,6 +64,11 @@ class LineWatch:
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="lines", daemon=True)
 
+    def add(self, listening: Iterable[int], connecting: Iterable[int]) -> None:
+        """Look at the lines of these ports too."""
+        self._listening |= frozenset(listening)
+        self._connecting |= frozenset(connecting)
+
     def start(self) -> None:
         """Begin to look."""
         self._thread.start()

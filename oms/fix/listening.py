@@ -47,6 +47,12 @@ class ListenWatch:
         if self.ports:
             self._thread.start()
 
+    def add(self, ports: Iterable[int]) -> None:
+        """Ask these ports too, which are open by now."""
+        self.ports = sorted({*self.ports, *ports})
+        if not self._thread.is_alive() and not self._ended.is_set():
+            self._thread.start()
+
     def stop(self) -> None:
         """Ask no more."""
         self._ended.set()

@@ -6,6 +6,7 @@ is worked out again. `Replay` takes the rows, `oms.ledger.replay_tables` reads t
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from datetime import date, datetime
 from typing import Any, NamedTuple
@@ -17,6 +18,7 @@ from oms.core.book import Book, SessionState
 from oms.core.core import Core
 from oms.core.effects import Fill, Witness
 from oms.core.judge import RecordedJudge
+from oms.core.operators import RELOAD
 from oms.core.order import Order, Request
 from oms.core.terms import BrokerFacts
 from oms.core.throttled import throttled
@@ -83,6 +85,8 @@ class Replay:
         if row.kind == "in":
             state = self.book.sessions[row.session]
             state.in_msg_seq_num = max(state.in_msg_seq_num, row.msg_seq_num or 0)
+        elif row.msg_type == RELOAD:
+            self._added(dict(detail["matter"][2]))
         self._judge.detail = detail
         if self._evicted is not None:
             self._bring_back(self._evicted, seq, event)
@@ -110,19 +114,29 @@ class Replay:
         of = {name: facts["drop_copy_of"] for name, facts in self._sessions.items() if facts.get("drop_copy_of")}
         self.book.drop_copies.configure(of, {})
         for name, facts in self._sessions.items():
-            state = self.book.sessions.setdefault(name, SessionState(name, facts["role"]))
-            state.role, state.logged_on, state.news = facts["role"], False, bool(facts.get("news"))
-            if facts["role"] == "broker":
-                self._brokers[name] = BrokerFacts(
-                    frozenset(),
-                    frozenset(),
-                    bool(facts.get("status_requests")),
-                    mass_cancel=bool(facts.get("mass_cancel")),
-                    cancel_new=facts.get("replace") == "cancel_new",
-                    mass_status=bool(facts.get("mass_status")),
-                    adopts=facts.get("unknown_orders") == "adopt",
-                    avg_px_decimals=facts.get("avg_px_decimals", 2),
-                )
+            self._place(name, facts)
+
+    def _place(self, name: str, facts: dict[str, Any]) -> None:
+        """A session as a start, or the command that added it, has it."""
+        state = self.book.sessions.setdefault(name, SessionState(name, facts["role"]))
+        state.role, state.logged_on, state.news = facts["role"], False, bool(facts.get("news"))
+        if facts["role"] == "broker":
+            self._brokers[name] = BrokerFacts(
+                frozenset(),
+                frozenset(),
+                bool(facts.get("status_requests")),
+                mass_cancel=bool(facts.get("mass_cancel")),
+                cancel_new=facts.get("replace") == "cancel_new",
+                mass_status=bool(facts.get("mass_status")),
+                adopts=facts.get("unknown_orders") == "adopt",
+                avg_px_decimals=facts.get("avg_px_decimals", 2),
+            )
+
+    def _added(self, args: dict[str, str]) -> None:
+        """Sessions that came while others traded."""
+        for name, facts in json.loads(args.get("facts", "{}")).items():
+            self._sessions[name] = facts
+            self._place(name, facts)
 
     def _body(self, row: Any, detail: dict[str, Any]) -> m.Body:
         if row.kind == "in":

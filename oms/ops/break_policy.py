@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from datetime import datetime
 from glob import escape
@@ -75,7 +75,7 @@ class BreakPolicy:
 
     def __init__(self, config: Config, url: str, submit: Submit, engage: Submit, engaged: Scopes) -> None:
         self._url = url
-        self._brokers: Mapping[str, Reconcile] = {spec.name: spec.dialect.reconcile for spec in config.role("broker")}
+        self._config = config
         self._copies = {spec.name: spec.drop_copy_of for spec in config.role("drop_copy")}
         self._submit = submit
         self._engage = engage
@@ -87,8 +87,6 @@ class BreakPolicy:
 
     def after(self, told: Committed) -> Committed:
         """The committer's observer: `told` first, then this."""
-        if all(form.on_break == "alert" for form in self._brokers.values()):
-            return told
 
         def both(batch: Batch, at: datetime, seconds: float) -> None:
             told(batch, at, seconds)
@@ -112,8 +110,13 @@ class BreakPolicy:
                 continue
             self._put(Break(self._copies.get(item.session, item.session), source, item.seq, item.order_id or ""))
 
+    def _form(self, broker: str) -> Reconcile | None:
+        """What a broker's dialect says of breaks; asked each time, because brokers are added while others trade."""
+        spec = self._config.sessions.get(broker)
+        return None if spec is None or spec.role != "broker" else spec.dialect.reconcile
+
     def _put(self, one: Break) -> None:
-        form = self._brokers.get(one.broker)
+        form = self._form(one.broker)
         if form is None or form.on_break == "alert" or (form.on_break == "query" and one.source == SOURCE):
             return
         if self._thread is None:
@@ -151,7 +154,8 @@ class BreakPolicy:
         self, operator: str, broker: str, source: str, places: Iterable[Place], rows: Rows
     ) -> tuple[list[str], list[str]]:
         """What the broker's dialect wants done about breaks at these places; what was done, and what could not be."""
-        form = self._brokers[broker]
+        form = self._form(broker)
+        assert form is not None
         done: list[str] = []
         problems: list[str] = []
         why = f"{source} of {broker} differs, and its dialect has on_break = {form.on_break}"

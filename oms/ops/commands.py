@@ -16,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from oms import inbox as box
+from oms.additions import Additions
 from oms.committer import Committer
 from oms.config.load import Config
 from oms.core.book import Book, number_id
@@ -24,7 +25,7 @@ from oms.core.breaker_rules import PREFIX
 from oms.core.judge import LiveJudge
 from oms.core.kill import SCOPES, Kill, scope_of
 from oms.core.limit_diff import APPLY
-from oms.core.operators import KILL_VERBS
+from oms.core.operators import KILL_VERBS, RELOAD
 from oms.core.prices import HELD, SOURCE
 from oms.core.trading import ON
 from oms.errors import OperatorError
@@ -46,7 +47,7 @@ from oms.ops.limit_changes import LimitChanges, Running
 from oms.ops.numbers import Numbers
 from oms.ops.people import People
 from oms.ops.prices import PriceCommands
-from oms.ops.reload import RELOAD, Reload
+from oms.ops.reload import Reload
 from oms.ops.session_control import SessionControl
 from oms.ops.settling import Settling
 from oms.ops.standing import LASTING
@@ -120,7 +121,6 @@ class Commands:
             "sessions.preview_seq": self._preview_seq,
             "sessions.set_seq": self._set_seq,
             **self.sessions.verbs,
-            RELOAD: Reload(config, engines, book, self._submit, self.sessions.retire),
             "reconcile.file": self._file,
             **Settling(config, self.people, self.two_people, self._submit, _reason).verbs,
             **trading.commands(self.people, self.two_people, self._submit, _reason),
@@ -140,6 +140,11 @@ class Commands:
         running = Running(judge, book, flow, committer, self._inbox.wake, self._url, rollover)
         self._verbs |= changes.commands(self.people, self.two_people, self._submit, _reason, running)
         self._afterwards[APPLY] = changes.approved
+
+    def additions(self, additions: Additions) -> None:
+        """The command that reads sessions.cfg again."""
+        book, control = self.two_people.book, self.sessions
+        self._verbs[RELOAD] = Reload(self._config, control.engines, book, self._submit, control.retire, additions)
 
     def prices(self, watch: PriceWatch) -> None:
         """The commands about reference prices."""

@@ -37,7 +37,7 @@ class FileCommands:
     """`submit` puts a command in line and waits; `policy` does what follows from breaks."""
 
     def __init__(self, config: Config, submit: Submit, policy: BreakPolicy) -> None:
-        self._brokers = [spec.name for spec in config.role("broker")]
+        self._config = config
         self._submit = submit
         self._policy = policy
         self._one_at_a_time = threading.Lock()
@@ -45,8 +45,9 @@ class FileCommands:
 
     def part(self, operator: str, args: Args, rows: Rows) -> dict[str, Any]:
         """Check and carry out one part. Raises OperatorError."""
-        if args.get("broker") not in self._brokers:
-            raise OperatorError(f"{args.get('broker')!r} is no broker session; there are {', '.join(self._brokers)}")
+        brokers = [spec.name for spec in self._config.role("broker")]
+        if args.get("broker") not in brokers:
+            raise OperatorError(f"{args.get('broker')!r} is no broker session; there are {', '.join(brokers)}")
         given, facts = _checked(args)
         with self._one_at_a_time:
             new, keys = self._still_so(given, facts, rows)

@@ -2,18 +2,21 @@
 
 What is done at once: passwords (OmsUsername, OmsPassword) and the time-outs and checks of `_SETTERS` change for the
 next logon or message; a session that is gone from the file is retired: drained, logged out and disabled, which is
-refused while it has live orders unless it is forced. Everything else is named as needing a restart, new sessions too:
-their queue, sender, message store and place in the ledger's recovery are made at a start alone, a matter of seconds.
+refused while it has live orders unless it is forced; one that was retired since the start and is there again stays
+disabled until it is enabled. A new broker, and a new client with a port of its own, is added (`oms.additions`), with
+a broker the routes of oms.toml. Everything else is named as needing a restart.
 Invariants: all is checked before anything is changed; a file with any problem changes nothing; names of keys are
 journaled, values never. Threads: called from the control socket's, one at a time.
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import Any, NamedTuple
 
+from oms.additions import Additions, why_not
 from oms.config.load import Config, load
 from oms.config.sessions import SessionSpec
 from oms.core.book import Book
@@ -21,7 +24,6 @@ from oms.errors import ConfigError, OperatorError
 from oms.fix.engine import Engine
 from oms.fix.logon import Credentials, credentials_of
 
-RELOAD = "sessions.reload"
 Args = dict[str, str]
 Answer = dict[str, Any]
 _OF_LOGON = ("username", "password", "password_in_raw_data")
@@ -30,19 +32,32 @@ _LIVE = frozenset({"OmsUsername", "OmsPassword", *_SETTERS})
 
 
 class Plan(NamedTuple):
-    """What a file asks for: keys that change now by session, sessions to retire, and what needs a restart."""
+    """What a file asks for: keys that change now by session, sessions to add and to retire, what needs a restart.
+
+    `back`: sessions that were retired since the start, and are there again as they were.
+    """
 
     changes: dict[str, list[str]]
+    added: list[str]
+    back: list[str]
     retired: list[str]
     restart: list[str]
 
 
-def plan_of(old: Mapping[str, SessionSpec], new: Mapping[str, SessionSpec]) -> Plan:
-    """Compare two readings of sessions.cfg."""
-    plan = Plan({}, [name for name in old if name not in new], [])
+def plan_of(
+    old: Mapping[str, SessionSpec], new: Mapping[str, SessionSpec], running: Mapping[str, SessionSpec]
+) -> Plan:
+    """Compare two readings of sessions.cfg. `running`: `old`, and what was retired since the start."""
+    plan = Plan({}, [], [], [name for name in old if name not in new], [])
     for name, spec in new.items():
         if name not in old:
-            plan.restart.append(f"{name}: a new session")
+            if name not in running:
+                why = why_not(spec, running)
+                plan.restart.append(f"{name}: {why}") if why else plan.added.append(name)
+            elif differing := _differing(running[name], spec):
+                plan.restart.append(f"{name}: retired, and now with another {', '.join(sorted(differing))}")
+            else:
+                plan.back.append(name)
             continue
         differing = _differing(old[name], spec)
         live = sorted(key for key in differing if key in _LIVE)
@@ -76,27 +91,37 @@ class Reload:
         book: Book,
         submit: Callable[[str, str, Args], Answer],
         retire: Callable[[str, str, str], object],
+        additions: Additions,
     ) -> None:
         self._config = config
         self._engines = engines
         self._book = book
         self._submit = submit
         self._retire = retire
+        self._additions = additions
+        self._one_at_a_time = threading.Lock()
         self._in_force: dict[str, SessionSpec] = dict(config.sessions)
 
     def __call__(self, operator: str, verb: str, args: Args) -> Answer:
         """`args`: text (why), force=Y to retire sessions with live orders, preview=Y to tell and do nothing."""
+        with self._one_at_a_time:
+            return self._reload(operator, verb, args)
+
+    def _reload(self, operator: str, verb: str, args: Args) -> Answer:
         try:
             new = load(self._config.path)
         except ConfigError as error:
             raise OperatorError(f"nothing was changed: {error}") from error
-        plan = plan_of(self._in_force, new.sessions)
+        plan = plan_of(self._in_force, new.sessions, self._additions.sessions)
         live = {name: number for name in plan.retired if (number := self._live_orders(name))}
         answer: Answer = {
             "changed": plan.changes,
+            "added": plan.added,
+            "back": plan.back,
             "retired": plan.retired,
             "restart": plan.restart,
             "live_orders": live,
+            "routes": self._additions.rerouted(new, plan.added),
         }
         if args.get("preview") == "Y":
             return answer
@@ -107,6 +132,10 @@ class Reload:
                 " or retire the sessions all the same with --force"
             )
         found = credentials_of([new.sessions[name] for name in plan.changes], new.directory)
+        self._in_force |= {name: new.sessions[name] for name in plan.back}
+        if plan.added:
+            specs = {name: new.sessions[name] for name in plan.added}
+            answer |= self._additions.add(operator, args["text"], new, specs, lambda: self._in_force.update(specs))
         if not plan.changes and not plan.retired:
             return answer
         given = {"text": args["text"]} | {f"changed {name}": ", ".join(keys) for name, keys in plan.changes.items()}

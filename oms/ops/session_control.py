@@ -22,7 +22,7 @@ from oms.fix.engine import Engine
 from oms.fix.fields import clean
 from oms.inbox import Inbox
 from oms.ops.metrics import last_message_at
-from oms.ops.standing import DISABLE, DRAIN, ENABLE, LOGON, LOGOUT, UNDRAIN, KeptOut, standing
+from oms.ops.standing import DISABLE, DRAIN, ENABLE, LOGON, LOGOUT, UNDRAIN, KeptOut, Standing, standing
 
 _LOGOUT_SECONDS = 5.0
 _TEXT_LIMIT = 200  # characters of Text(58) that any counterparty takes
@@ -43,7 +43,7 @@ class SessionControl:
     ) -> None:
         self._config = config
         self._inbox = inbox
-        self._engines = engines
+        self.engines = engines
         self._submit = submit
         self._one_at_a_time = one_at_a_time
         self.kept_out: dict[str, KeptOut] = {}  # read by other threads, entry by entry
@@ -64,14 +64,17 @@ class SessionControl:
 
         Returns the names of the sessions that are disabled.
         """
-        found = standing(rows)
-        self.kept_out |= found.disabled
-        self.drained |= {name: why for name, why in found.drained.items() if name in self._config.sessions}
-        for gone in self.kept_out.keys() - self._config.sessions.keys():
-            del self.kept_out[gone]
-        for name, why in self.kept_out.items():
-            self._find({"session": name})[1].logout(name, why.reason)
+        self.stand(standing(rows))
         return sorted(self.kept_out)
+
+    def stand(self, found: Standing) -> None:
+        """Sessions whose engines do not run yet are disabled and drained as they were; others are passed over."""
+        known = self._config.sessions
+        self.drained |= {name: why for name, why in found.drained.items() if name in known}
+        for name, why in found.disabled.items():
+            if name in known:
+                self.kept_out[name] = why
+                self._find({"session": name})[1].logout(name, why.reason)
 
     # -- commands ------------------------------------------------------------------------------------------
 
@@ -164,7 +167,7 @@ class SessionControl:
     def _find(self, args: Args) -> tuple[SessionSpec, Engine]:
         name = args.get("session", "")
         spec = self._config.sessions.get(name)
-        for engine in self._engines().values():
+        for engine in self.engines().values():
             if name in engine.sessions and spec is not None:
                 return spec, engine
         known = ", ".join(self._config.sessions)

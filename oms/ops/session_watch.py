@@ -1,17 +1,18 @@
 """What can be seen of the sessions beside the engine's numbers: ports, certificates, refused logons, who is drained.
 
-For `oms health` and for the metrics. Certificates are those of the start: the engine reads their files once.
+For `oms health` and for the metrics. Certificates are as the engines read them, once.
 Threads: called from the control socket's and from scrapes; reads only.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from time import monotonic
 
 from oms.config.certificates import SOON_DAYS, Ends, ends_of
 from oms.config.load import Config
+from oms.config.sessions import SessionSpec
 from oms.fix.engine import Engine
 from oms.fix.listening import ListenWatch
 from oms.ops.standing import KeptOut
@@ -40,8 +41,13 @@ class SessionWatch:
         self.certificates: tuple[Ends, ...] = tuple(sorted(found))
 
     def _accepted(self) -> Mapping[int, float]:
-        engine = self._engines().get("client")
-        return {} if engine is None else engine.accepted
+        return {port: at for engine in self._engines().values() for port, at in engine.accepted.copy().items()}
+
+    def added(self, specs: Iterable[SessionSpec]) -> None:
+        """Sessions that are here from now on, the ports of clients open."""
+        self.listening.add(spec.port for spec in specs if spec.side == "client")
+        found = {one for spec in specs if spec.tls for one in ends_of(spec.settings)}
+        self.certificates = tuple(sorted({*self.certificates, *found}))
 
     def findings(self) -> Iterator[Said]:
         """What is to be told, most of it only where there is something."""

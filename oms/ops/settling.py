@@ -27,7 +27,7 @@ class Settling:
     def __init__(
         self, config: Config, people: People, two_people: TwoPeople, submit: Submit, reason: Callable[[Args], str]
     ) -> None:
-        self._brokers = {spec.name: spec.dialect for spec in config.role("broker")}
+        self._config = config
         self._people = people
         self._two_people = two_people
         self._submit = submit
@@ -48,9 +48,10 @@ class Settling:
 
     def _run(self, operator: str, verb: str, args: Args) -> dict[str, Any]:
         broker = args.get("broker", "")
-        dialect = self._brokers.get(broker)
+        brokers = {spec.name: spec.dialect for spec in self._config.role("broker")}
+        dialect = brokers.get(broker)
         if dialect is None:
-            names = ", ".join(self._brokers) or "none"
+            names = ", ".join(brokers) or "none"
             raise OperatorError(f"there is no broker session {broker or '(none)'}; there are: {names}")
         if not dialect.mass_status and not (dialect.status_requests and dialect.status_requests_per_second):
             raise OperatorError(

@@ -117,6 +117,10 @@ class Tally:
         # Journal row of a message -> the hop it ends (if any), when its cause was received, when it was committed.
         self._pending: dict[int, tuple[Histogram | None, datetime, datetime]] = {}
 
+    def add_brokers(self, names: Iterable[str]) -> None:
+        """Brokers that come while others trade."""
+        self._brokers |= frozenset(names)
+
     def were_open(self, items: Mapping[str, int]) -> None:
         """Exception items that were open before this start, by kind."""
         for kind, number in items.items():

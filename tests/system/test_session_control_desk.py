@@ -170,11 +170,19 @@ def test_a_file_that_is_read_again_retires_changes_and_names_what_must_wait_whil
     changed = changed.replace("127.0.0.2", "127.0.0.3")
     new = sections[1].replace("CLIENT1", "CLIENT9")
     file.write_text(f"{changed}[SESSION]{new}")
+    new_client = f"CLIENT9: a new client on port {house.client_port}, which others use"
+    new_client += " (with a port of its own it needs none)"
     told = {
         "changed": {"CLIENT1": ["LogoutTimeout", "OmsPassword"]},
+        "added": [],
+        "back": [],
         "retired": ["CLIENT4"],
-        "restart": ["CLIENT2: AllowedRemoteAddresses", "CLIENT9: a new session"],
+        "restart": [
+            "CLIENT2: AllowedRemoteAddresses",
+            new_client,
+        ],
         "live_orders": {},
+        "routes": [],
     }
     assert answer(house, "sessions reload --preview") == told
     assert said(house, "sessions reload")[0] == 2

@@ -1,0 +1,40 @@
+"""Makes an engine for some sessions of one side, which does not run yet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import quickfix as fix
+
+from oms.config.load import Config, engine_settings
+from oms.config.session_keys import Side
+from oms.errors import OperatorError
+from oms.fix.engine import Engine, EngineListener
+from oms.fix.logon import logon_of
+
+
+def make_engine(
+    config: Config,
+    side: Side,
+    listener: EngineListener,
+    store_failed: Callable[[str, str], None],
+    may_send: Callable[[], bool],
+) -> Engine:
+    """For the sessions of one side of a configuration. Opens their message stores; no port, no connection."""
+    specs, problem = config.side(side), ""
+    try:
+        return Engine(
+            "initiator" if side == "broker" else "acceptor",
+            engine_settings(config, side),
+            {spec.session_id: spec.name for spec in specs},
+            listener,
+            tls=config.tls(side),
+            store_failed=store_failed,
+            may_send=may_send,
+            **logon_of(side, specs, config.directory),
+        )
+    except (fix.ConfigError, fix.RuntimeError) as error:
+        problem = str(error)
+    # raised out here, because that error's traceback would keep the native engine alive
+    names = ", ".join(spec.name for spec in specs)
+    raise OperatorError(f"the FIX engine cannot make the sessions {names}: {problem}; correct sessions.cfg")
