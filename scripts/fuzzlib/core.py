@@ -16,7 +16,7 @@ import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -212,7 +212,7 @@ class World:
         cl_ord_id = chance.choice(ids).decode("utf-8", "replace") if ids else "nobody"
         if kind == box.NOT_SENT:
             return self._heard(kind, broker, "", (1, chance.choice("DFG"), cl_ord_id, f"{broker} is logged out"))
-        return self._heard(kind, broker, "", (cl_ord_id,))
+        return self._heard(kind, broker, "", (cl_ord_id, Future()))
 
     @staticmethod
     def _heard(kind: str, session: str, raw: str, matter: tuple[object, ...]) -> Heard:
