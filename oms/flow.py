@@ -29,7 +29,7 @@ from oms.core.effects import Effects
 from oms.crashpoints import reached
 from oms.fix.decode import clean, decode_guarded
 from oms.fix.encode import Encoder
-from oms.fix.engine import msg_seq_num, msg_type
+from oms.fix.handle import msg_seq_num, msg_type
 from oms.fix.rules import Rules, noted
 from oms.inbox import Heard, Inbox
 from oms.ledger import rows

@@ -24,7 +24,7 @@ from oms import inbox as box
 from oms.core.order import is_for_replace
 from oms.crashpoints import reached
 from oms.errors import StoreFailure, Unsendable
-from oms.fix.engine import msg_seq_num
+from oms.fix.handle import msg_seq_num
 from oms.inbox import Heard, Inbox, now_us
 from oms.ledger.batch import Send
 from oms.ledger.load import Reader, Rows

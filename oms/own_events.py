@@ -19,7 +19,7 @@ from oms.core.core import Core
 from oms.core.rounds import Rounds
 from oms.core.throttled import throttled
 from oms.fix.decode import clean
-from oms.fix.engine import msg_seq_num, msg_type
+from oms.fix.handle import msg_seq_num, msg_type
 from oms.inbox import Heard, Inbox, now_us
 
 _EVERY = timedelta(seconds=1)

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
-from oms.fix.engine import SOH, msg_type
+from oms.fix.handle import SOH, msg_type
 
 _LEAST = 1 / 16  # of the full rate, however often the broker complains
 _STEP = 1 / 4  # of the full rate, that comes back at a time

@@ -24,7 +24,8 @@ from oms.config.sessions import SessionSpec
 from oms.core import copies
 from oms.core.book import Book, SessionState
 from oms.fix.decode import split
-from oms.fix.engine import ADMIN_TYPES, Engine
+from oms.fix.engine import Engine
+from oms.fix.handle import ADMIN_TYPES
 from oms.fix.store import Stored, carry_over, mend_torn, require_room, stored_messages
 from oms.inbox import Heard, now_us
 from oms.ledger import witnesses

@@ -17,7 +17,8 @@ import quickfix as fix
 from oms.fix.logon import NOT_ACCEPTED
 
 if TYPE_CHECKING:  # the engine makes these objects, they only name it
-    from oms.fix.engine import Engine, SessionHandle
+    from oms.fix.engine import Engine
+    from oms.fix.handle import SessionHandle
 
 _ensure = ctypes.pythonapi.PyGILState_Ensure
 _release = ctypes.pythonapi.PyGILState_Release

@@ -17,7 +17,7 @@ from oms.core import transitions as life
 from oms.core.book import Book
 from oms.core.order import PENDING, SENT, is_for_replace
 from oms.fix.decode import clean, parse_time
-from oms.fix.engine import SOH, msg_type
+from oms.fix.handle import SOH, msg_type
 from oms.inbox import Heard, Inbox, now_us
 from oms.outbox import Sender
 

@@ -9,7 +9,8 @@ import quickfix as fix
 from oms.config.load import Config, engine_settings
 from oms.config.session_keys import Side
 from oms.errors import OperatorError
-from oms.fix.engine import Engine, EngineListener
+from oms.fix.engine import Engine
+from oms.fix.handle import EngineListener
 from oms.fix.logon import logon_of
 
 

@@ -15,8 +15,9 @@ from pathlib import Path
 
 from oms.config.market_data import engine_text
 from oms.errors import Unsendable
-from oms.fix.engine import SOH, Engine, msg_type
+from oms.fix.engine import Engine
 from oms.fix.fields import parse_time, split
+from oms.fix.handle import SOH, msg_type
 
 Tick = tuple[str, Decimal, datetime]
 

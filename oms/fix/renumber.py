@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from oms.fix.decode import split
-from oms.fix.engine import ADMIN_TYPES
+from oms.fix.handle import ADMIN_TYPES
 from oms.fix.store import stored_messages
 
 _NUMBERS = re.compile(r"\s*(\d+) : (\d+)")

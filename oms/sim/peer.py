@@ -26,7 +26,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol
 
-from oms.fix.engine import ADMIN_TYPES, Engine, msg_type
+from oms.fix.engine import Engine
+from oms.fix.handle import ADMIN_TYPES, msg_type
 from oms.fix.logon import Credentials
 from oms.sim.session import FixSession, SessionSpec, field_tags
 from oms.sim.wire import Message, utc_now, utc_timestamp, wired

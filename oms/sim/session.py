@@ -17,7 +17,8 @@ from typing import Any
 from xml.etree import ElementTree
 
 from oms.errors import OperatorError
-from oms.fix.engine import Engine, EngineListener, SessionHandle
+from oms.fix.engine import Engine
+from oms.fix.handle import EngineListener, SessionHandle
 from oms.fix.logon import Credentials
 
 BEGIN_STRINGS = {"4.2": "FIX.4.2", "4.4": "FIX.4.4", "5.0SP2": "FIXT.1.1"}

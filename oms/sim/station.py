@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from oms.errors import OperatorError, Unsendable
-from oms.fix.engine import msg_seq_num
+from oms.fix.handle import msg_seq_num
 from oms.sim.record import Line, Record, read_lines, to_json
 from oms.sim.session import FixSession, SessionSpec
 from oms.sim.wire import Message, utc_now

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from oms.errors import Unsendable
-from oms.fix.engine import msg_seq_num
+from oms.fix.handle import msg_seq_num
 from oms.sim.peer import FixPeer
 
 pytestmark = pytest.mark.engine

@@ -9,6 +9,8 @@ from typing import Any
 from click.testing import CliRunner
 
 from oms.cli.main import oms
+from oms.ledger.database import engine as ledger_engine
+from oms.ledger.replay import verify_tables
 from tests.system.house import House
 
 
@@ -23,3 +25,14 @@ def answer(house: House, command: str, *more: str, code: int = 0) -> Any:
     found, text = said(house, command, *more, "--json")
     assert found == code, text
     return json.loads(text)
+
+
+def replays(house: House) -> None:
+    """The chain holds, and the journal gives the tables."""
+    house.check_chain()
+    ledger = ledger_engine(house.url, read_only=True)
+    try:
+        found = verify_tables(ledger)
+    finally:
+        ledger.dispose()
+    assert (found.differences, found.ok) == ([], True)

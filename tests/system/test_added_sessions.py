@@ -9,10 +9,8 @@ from pathlib import Path
 import pytest
 
 from oms.fix.store import set_aside
-from oms.ledger.database import engine as ledger_engine
-from oms.ledger.replay import verify_tables
 from oms.sim.peer import FixPeer
-from tests.system.commands import answer, said
+from tests.system.commands import answer, replays, said
 from tests.system.house import House, free_ports
 from tests.system.nursery import Nursery
 from tests.system.words import new_order, replace, report, told_fills
@@ -45,16 +43,6 @@ class Newcomer:
     def peer(self) -> FixPeer:
         place: Path = self.house.directory / "peers" / self.name
         return FixPeer("initiator", self.version, self.name, self.house.comp_id, self.port, place).start()
-
-
-def replays(house: House) -> None:
-    """The journal gives the tables again."""
-    ledger = ledger_engine(house.url, read_only=True)
-    try:
-        found = verify_tables(ledger)
-        assert (found.differences, found.ok) == ([], True)
-    finally:
-        ledger.dispose()
 
 
 def trade(house: House, peer: FixPeer, cl_ord_id: str) -> None:

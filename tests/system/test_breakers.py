@@ -7,10 +7,10 @@ from collections.abc import Callable
 import psycopg
 import pytest
 
-from tests.system.commands import answer, said
+from tests.system.commands import answer, replays, said
 from tests.system.house import House, until
 from tests.system.people import ANN, BOB, Terminal
-from tests.system.test_kill import replays, working
+from tests.system.test_kill import working
 from tests.system.words import cancel, new_order, replace, report
 
 MakeHouse = Callable[..., House]

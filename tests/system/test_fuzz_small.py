@@ -21,7 +21,7 @@ from oms.config.templates import write_demo
 from oms.core import broker_side
 from oms.core import messages as m
 from oms.fix.decode import decode_guarded
-from oms.fix.engine import msg_seq_num
+from oms.fix.handle import msg_seq_num
 from tests.ops.desk import START, Desk
 
 ROOT = Path(__file__).parents[2]

@@ -7,11 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 from oms.core.kill import Kill
-from oms.ledger.database import engine as ledger_engine
-from oms.ledger.replay import verify_tables
 from oms.sim.peer import FixPeer
 from oms.sim.wire import Message
-from tests.system.commands import answer, said
+from tests.system.commands import answer, replays, said
 from tests.system.house import House
 from tests.system.nursery import Nursery
 from tests.system.words import new_order, replace, report
@@ -27,15 +25,6 @@ def working(client: FixPeer, broker: FixPeer, cl_ord_id: str, **terms: Any) -> M
     broker.send(report(broker, asked, "0", f"N-{cl_ord_id}"))
     client.expect("8", ClOrdID=cl_ord_id, ExecType="0")
     return asked
-
-
-def replays(house: House) -> None:
-    """The journal gives the tables."""
-    made = ledger_engine(house.url, read_only=True)
-    try:
-        assert verify_tables(made).differences == []
-    finally:
-        made.dispose()
 
 
 def test_a_kill_stops_new_orders_and_replaces_cancels_what_lives_and_is_proven_order_by_order(

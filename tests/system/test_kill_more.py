@@ -14,10 +14,10 @@ from oms.cli import kill_drill
 from oms.cli.main import oms
 from oms.demo.kill_drill import Drilled
 from oms.sim.peer import FixPeer
-from tests.system.commands import answer, said
+from tests.system.commands import answer, replays, said
 from tests.system.house import House
 from tests.system.people import ANN, BOB, Terminal
-from tests.system.test_kill import replays, working
+from tests.system.test_kill import working
 from tests.system.words import new_order, replace, report, shape
 
 MakeHouse = Callable[..., House]

@@ -17,11 +17,11 @@ from sqlalchemy.engine import make_url
 from oms.errors import OperatorError
 from oms.ops.control import call
 from oms.ops.limit_set import as_parts, read_new, set_of
-from tests.system.commands import answer, said
+from tests.system.commands import answer, replays, said
 from tests.system.house import House, until
 from tests.system.nursery import Nursery
 from tests.system.people import ANN, BOB, OPERATORS, Terminal
-from tests.system.test_trading_switch import replays, works
+from tests.system.test_trading_switch import works
 from tests.system.words import new_order, report
 
 MakeHouse = Callable[..., House]

@@ -13,10 +13,10 @@ from oms.cli.main import oms
 from oms.errors import OperatorError
 from oms.ops.control import call
 from oms.ops.roles import TABLE
-from tests.system.commands import answer, said
+from tests.system.commands import answer, replays, said
 from tests.system.house import House, free_ports, until
 from tests.system.people import ANN, Terminal
-from tests.system.test_two_people import desk, propose, replays
+from tests.system.test_two_people import desk, propose
 from tests.system.words import new_order
 
 MakeHouse = Callable[..., House]

@@ -9,8 +9,8 @@ import pytest
 
 from oms.sim.peer import FixPeer
 from oms.sim.wire import Message
+from tests.system.commands import replays
 from tests.system.house import House
-from tests.system.test_kill import replays
 from tests.system.test_session_control import commands
 from tests.system.words import cancel, new_order, replace, report, status
 

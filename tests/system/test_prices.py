@@ -7,9 +7,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from oms.sim.peer import FixPeer
-from tests.system.commands import answer, said
+from tests.system.commands import answer, replays, said
 from tests.system.house import House, free_ports, until
-from tests.system.test_kill import replays
 from tests.system.words import new_order, report
 
 MakeHouse = Callable[..., House]

@@ -8,11 +8,9 @@ from typing import Any
 
 import pytest
 
-from oms.ledger.database import engine as ledger_engine
-from oms.ledger.replay import verify_tables
 from oms.sim.peer import FixPeer
 from oms.sim.wire import Message
-from tests.system.commands import answer, said
+from tests.system.commands import answer, replays, said
 from tests.system.house import House, until
 from tests.system.words import new_order, report
 
@@ -49,15 +47,6 @@ def ended_rounds(house: House, count: int) -> list[Any]:
         return found if sum(one["ended_at"] is not None for one in found) >= count else []
 
     return until(look, f"{count} rounds ended")
-
-
-def replays(house: House) -> None:
-    """The journal gives the tables."""
-    made = ledger_engine(house.url, read_only=True)
-    try:
-        assert verify_tables(made).differences == []
-    finally:
-        made.dispose()
 
 
 def test_after_a_cut_and_after_a_start_the_broker_is_asked_for_each_live_order_and_its_word_compared(

@@ -6,10 +6,8 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from oms.ledger.database import engine as ledger_engine
-from oms.ledger.replay import verify_tables
 from oms.ops.people import system_name
-from tests.system.commands import answer, said
+from tests.system.commands import answer, replays, said
 from tests.system.house import House
 from tests.system.words import new_order, report
 
@@ -26,15 +24,6 @@ def commands(house: House) -> list[tuple[Any, ...]]:
         assert verb == row["msg_type"]
         found.append((verb, operator, dict(pairs)["session"], dict(pairs).get("text", "")))
     return found
-
-
-def replays(house: House) -> None:
-    house.check_chain()
-    made = ledger_engine(house.url, read_only=True)
-    try:
-        assert verify_tables(made).differences == []
-    finally:
-        made.dispose()
 
 
 def test_a_session_that_is_logged_out_stays_out_and_routing_takes_the_fallback_until_it_may_log_on_again(

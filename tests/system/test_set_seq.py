@@ -6,9 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from oms.ledger.database import engine as ledger_engine
-from oms.ledger.replay import verify_tables
-from tests.system.commands import answer, said
+from tests.system.commands import answer, replays, said
 from tests.system.house import House, until
 from tests.system.people import BOB, OPERATORS, Terminal
 from tests.system.words import new_order, report, told_fills
@@ -19,15 +17,6 @@ MakeHouse = Callable[..., House]
 @pytest.fixture
 def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
     return Terminal(monkeypatch)
-
-
-def replays(house: House) -> None:
-    house.check_chain()
-    made = ledger_engine(house.url, read_only=True)
-    try:
-        assert verify_tables(made).differences == []
-    finally:
-        made.dispose()
 
 
 def test_a_brokers_lost_fill_is_asked_for_again_by_two_people_and_booked_once_with_the_others(

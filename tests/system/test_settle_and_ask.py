@@ -8,11 +8,9 @@ from datetime import timedelta
 
 import pytest
 
-from oms.ledger.database import engine as ledger_engine
-from oms.ledger.replay import verify_tables
 from oms.sim.peer import FixPeer
 from oms.sim.wire import Message
-from tests.system.commands import answer, said
+from tests.system.commands import answer, replays, said
 from tests.system.house import House
 from tests.system.people import BOB, OPERATORS, Terminal
 from tests.system.words import new_order, report
@@ -40,16 +38,6 @@ def working(client: FixPeer, broker: FixPeer, cl_ord_id: str) -> Message:
     broker.send(report(broker, asked, "0", f"N-{cl_ord_id}"))
     client.expect("8", ClOrdID=cl_ord_id, ExecType="0")
     return asked
-
-
-def replays(house: House) -> None:
-    """The chain holds and the journal gives the tables."""
-    house.check_chain()
-    made = ledger_engine(house.url, read_only=True)
-    try:
-        assert verify_tables(made).differences == []
-    finally:
-        made.dispose()
 
 
 def test_a_round_on_demand_a_silent_broker_over_a_restart_and_an_order_that_two_people_settle(

@@ -11,10 +11,8 @@ from typing import Any
 import pytest
 
 from oms.errors import OperatorError
-from oms.ledger.database import engine as ledger_engine
-from oms.ledger.replay import verify_tables
 from oms.ops.control import call
-from tests.system.commands import answer, said
+from tests.system.commands import answer, replays, said
 from tests.system.house import House, until
 from tests.system.nursery import Nursery
 from tests.system.people import BOB, OPERATORS, Terminal
@@ -42,16 +40,6 @@ def works(house: House, cl_ord_id: str, **terms: Any) -> Any:
     broker.send(report(broker, asked, "0", f"N-{cl_ord_id}"))
     client.expect("8", ClOrdID=cl_ord_id, ExecType="0")
     return asked
-
-
-def replays(house: House) -> None:
-    """The chain holds, and the journal gives the tables."""
-    house.check_chain()
-    made = ledger_engine(house.url, read_only=True)
-    try:
-        assert verify_tables(made).differences == []
-    finally:
-        made.dispose()
 
 
 def trading_finding(house: House) -> dict[str, Any]:

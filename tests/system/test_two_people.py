@@ -7,11 +7,9 @@ from typing import Any
 
 import pytest
 
-from oms.ledger.database import engine as ledger_engine
-from oms.ledger.replay import verify_tables
 from oms.sim.peer import FixPeer
 from oms.sim.wire import Message
-from tests.system.commands import answer, said
+from tests.system.commands import answer, replays, said
 from tests.system.house import House
 from tests.system.people import BOB, CARL, OPERATORS, Terminal
 from tests.system.words import new_order, report, shape
@@ -36,16 +34,6 @@ def desk(make_house: MakeHouse, version: str = "4.4", broker: str = "4.4", toml:
     peer.send(report(peer, asked, "F", "F1", cum=60, last=(60, "150"), avg="150"))
     told = client.expect("8", t32="60")
     return house, client, peer, asked, told[37]
-
-
-def replays(house: House) -> None:
-    """The chain holds and the journal gives the tables."""
-    house.check_chain()
-    made = ledger_engine(house.url, read_only=True)
-    try:
-        assert verify_tables(made).differences == []
-    finally:
-        made.dispose()
 
 
 def propose(house: House, order_id: str, qty: int = 40, exec_id: str = "F2") -> dict[str, Any]:
