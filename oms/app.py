@@ -11,7 +11,7 @@ import dataclasses
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -22,7 +22,6 @@ from oms import breaker_watch, startup
 from oms.additions import Additions, Running
 from oms.committer import Committer
 from oms.config.load import Config
-from oms.config.sessions import SessionSpec
 from oms.core.book import Book
 from oms.core.core import Core
 from oms.core.judge import LiveJudge
@@ -30,7 +29,6 @@ from oms.core.seen import KEEP
 from oms.crashpoints import reached
 from oms.errors import JournalFailure, LeaseLost, OmsError, OperatorError, StoreFailure
 from oms.fix.encode import Encoder, incoming_rules
-from oms.fix.lines import LineWatch
 from oms.flow import Flow
 from oms.growing import Growing
 from oms.inbox import Inbox
@@ -44,11 +42,10 @@ from oms.ledger.traded import restore
 from oms.ledger.writer import Writer
 from oms.ops.barrier import Barrier
 from oms.ops.commands import Commands
-from oms.ops.control import Calls, ControlServer, socket_path
+from oms.ops.doors import Doors
 from oms.ops.health import Health, looking
 from oms.ops.limit_changes import LimitChanges
 from oms.ops.metrics import Metrics
-from oms.ops.remote import RemoteServer
 from oms.ops.session_watch import SessionWatch
 from oms.ops.tally import OPEN_ITEMS_LIMIT
 from oms.ops.trading import Trading
@@ -201,8 +198,8 @@ class Gateway:
         self._make_sessions()
         self._make_flow()
         self._commands.limits(self._limits, judge, self._flow, self._committer, self._rollover)
-        self._commands.additions(self._make_additions(judge))
         self._make_watches()
+        self._commands.additions(self._make_additions(judge))
 
     def _make_core(self, today: date) -> LiveJudge:
         """What decides, with totals, prices and breakers as they were."""
@@ -244,10 +241,7 @@ class Gateway:
         self._metrics.of_prices = self._prices.samples
         self._metrics.breakers = self._breakers.breakers
         self._commands.two_people.recover()
-        place = socket_path(config.gateway.state_dir)
-        self._access, people = self._commands.access(), self._commands.people
-        self._control = ControlServer(place, self._access, people, self._access.refused)
-        self._remote = RemoteServer(config.control, Calls(self._access, people, self._access.refused))
+        self._doors = Doors(config, self._commands)
 
     def _make_watches(self) -> None:
         """What is shown of all this."""
@@ -257,7 +251,9 @@ class Gateway:
         self._metrics.trading_off = lambda: self.trading.off
         look = looking(self._inbox, self._metrics, self._barrier, self.trading)
         sessions = self._commands.sessions
-        self._session_watch = SessionWatch(config, lambda: self._engines, sessions.drained, self._stop.is_set)
+        self._session_watch = SessionWatch(
+            config, lambda: self._engines, sessions.drained, self._inbox.held_back, self._stop.is_set
+        )
         self._metrics.of_sessions = self._session_watch.samples
         also = lambda: [*self._session_watch.findings(), *self._limits.finding()]  # noqa: E731
         health = Health(config, lambda: self._engines, sessions.kept_out, look, also=also)
@@ -286,15 +282,10 @@ class Gateway:
                 self._metrics.tally,
                 self._log_outs.throttles,
                 self._commands.sessions.stand,
-                self._watch_added,
+                self._session_watch.added,
                 self._stop,
             )
         )
-
-    def _watch_added(self, specs: Sequence[SessionSpec]) -> None:
-        listening, connecting = ([one.port for one in specs if one.side == side] for side in ("client", "broker"))
-        self._lines.add(listening, connecting)
-        self._session_watch.added(specs)
 
     def _make_flow(self) -> None:
         """From the inbox through the core and the committer to the outbox."""
@@ -337,12 +328,12 @@ class Gateway:
         """Write down what recovery found, then open: brokers first, so that clients find routes."""
         self._start_metrics()
         self._first_batch()
-        for role in ("broker", "client"):
-            if role in self._engines:
-                self._open_sessions(role)
-        self._watch_lines()
+        for side in ("broker", "client"):
+            if side in self._engines:
+                self._report.step(f"open {side}s")
+                self._maker.open(side)
         self._prices.make(self._inbox)
-        for door in (self._log_outs, self._control, self._remote, self._prices):
+        for door in (self._session_watch, self._log_outs, self._doors, self._prices):
             door.start()
             self._exit.callback(door.stop)
         keeper = Keeper(owner_url(self._config, self._url), rollover=self._rollover)
@@ -407,27 +398,10 @@ class Gateway:
             stores_made_again={name: one._asdict() for name, one in found.rebuilt.items()},
         )
 
-    def _open_sessions(self, role: str) -> None:
-        self._report.step(f"open {role}s")
-        try:
-            self._engines[role].start()
-        except OSError as error:
-            raise OperatorError(
-                f"cannot open the {role} sessions of {self._config.files.sessions}: {error};"
-                " free the port or change SocketAcceptPort"
-            ) from error
-
-    def _watch_lines(self) -> None:
-        clients, brokers = ({spec.port for spec in self._config.role(role)} for role in ("client", "broker"))
-        self._lines = LineWatch(clients, brokers, self._config.gateway.stalled_line_seconds)
-        for watch in (self._lines, self._session_watch.listening):
-            watch.start()
-            self._exit.callback(watch.stop)
-
     # -- stop ----------------------------------------------------------------------------------------------
 
     def _shut_down(self, clean: bool) -> None:
-        self._access.stop()
+        self._doors.note()
         self._inbox.close()
         for role, engine in sorted(self._engines.items(), key=lambda one: one[0].startswith("broker")):
             if not engine.stop(5.0):

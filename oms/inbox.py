@@ -17,7 +17,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:  # it is made of what is here
@@ -78,7 +78,7 @@ class Inbox:
         self._own: deque[Heard] = deque()
         self._ready = threading.Event()
         self._room = threading.Condition()
-        self._waiting = 0
+        self._held_back: list[str] = []  # sessions whose threads wait for room, one for each thread
         self._closed = False
         self._turn = 0
 
@@ -98,10 +98,7 @@ class Inbox:
             self._put_throttled(heard, queue)
             return
         if len(queue) >= self._limit:
-            with self._room:
-                self._waiting += 1
-                self._room.wait_for(lambda: len(queue) < self._limit or self._closed)
-                self._waiting -= 1
+            self._hold_back(heard.session, lambda: len(queue) < self._limit)
         queue.append(heard)
         if not self._ready.is_set():
             self._ready.set()
@@ -113,13 +110,22 @@ class Inbox:
         waiting = throttle.waiting
         if len(queue) + len(waiting) >= self._limit:
             self._ready.set()  # what is expected now may let go of what waits
-            with self._room:
-                self._waiting += 1
-                self._room.wait_for(lambda: len(queue) + len(waiting) < self._limit or self._closed)
-                self._waiting -= 1
+            self._hold_back(heard.session, lambda: len(queue) + len(waiting) < self._limit)
         waiting.append(heard)
         if not self._ready.is_set():
             self._ready.set()
+
+    def _hold_back(self, session: str, has_room: Callable[[], bool]) -> None:
+        """Block this thread, and with it its session's line, until there is room."""
+        with self._room:
+            self._held_back.append(session)
+            self._room.wait_for(lambda: has_room() or self._closed)
+            self._held_back.remove(session)
+
+    def held_back(self) -> frozenset[str]:
+        """The sessions whose threads wait for room now."""
+        with self._room:
+            return frozenset(self._held_back)
 
     def tell(self, *heard: Heard) -> None:
         """Queue what the gateway has to tell itself; never blocks. Entries told at once are in one batch."""
@@ -175,7 +181,7 @@ class Inbox:
         self._take_in_turn(sorted(busy, key=served.__contains__), room, taken)  # those that had nothing yet, first
         if any(self._queues.values()):
             self._ready.set()
-        if self._waiting:
+        if self._held_back:
             with self._room:
                 self._room.notify_all()
         return taken

@@ -13,6 +13,7 @@ from oms import startup
 from oms.config.load import Config
 from oms.config.session_keys import Side
 from oms.core.book import Book
+from oms.errors import OperatorError
 from oms.fix.endpoint import Endpoint
 from oms.fix.engine import Engine
 from oms.fix.making import make_engine
@@ -53,6 +54,16 @@ class SessionMaker:
         engines, senders = self.make(self._config, recovered, wait)
         self.engines.update({str(side): engine for side, engine in engines.items()})
         self.senders.update(senders)
+
+    def open(self, side: str) -> None:
+        """Let a side's sessions log on. Raises OperatorError where a port is taken."""
+        try:
+            self.engines[side].start()
+        except OSError as error:
+            raise OperatorError(
+                f"cannot open the {side} sessions of {self._config.files.sessions}: {error};"
+                " free the port or change SocketAcceptPort"
+            ) from error
 
     def make(
         self, config: Config, recovered: Recovered, wait: Callable[[float], object]

@@ -375,13 +375,6 @@ class SessionReader:
                 )
             if secured and needed not in default.values:
                 self._add(f"[DEFAULT] {needed}", "missing for OmsTls=Y", f"add {needed}=FILE")
-            for spec in secured:
-                if "AllowedRemoteAddresses" in spec.settings:
-                    self._add(
-                        f"[SESSION] {spec.name} AllowedRemoteAddresses",
-                        "not checked by QuickFIX on TLS sessions",
-                        "remove it; use CertificateVerifyLevel=1, or a firewall",
-                    )
         written = [name for name in TLS_KEYS if name in default.values]
         if written and not any(spec.tls for spec in sessions.specs.values()) and sessions.specs:
             self._add(f"[DEFAULT] {written[0]}", "no session has OmsTls=Y", "add OmsTls=Y, or remove the TLS keys")

@@ -52,6 +52,7 @@ class Engine:
     ) -> None:
         """`doors` are of sessions whose Logon(A) is checked, `credentials` of those that we log on to with some."""
         self._listener = listener
+        self._connects = direction == "initiator"
         self._may_send = may_send  # asked last of all before the engine is called, which asks nobody
         self._store_failed = store_failed  # called under a session's lock: it must not wait for a sender
         self._logged_out = threading.Condition()
@@ -155,6 +156,18 @@ class Engine:
         """The next MsgSeqNum(34) to send and the next to expect."""
         native = self.sessions[session].engine_session
         return native.getExpectedSenderNum(), native.getExpectedTargetNum()
+
+    def idle_seconds(self, session: str) -> float | None:
+        """Seconds since a thread of the engine looked after a session last; None where none is to do so.
+
+        None is to do so for a session that others connect to while nobody is logged on, nor before the start or
+        after the end.
+        """
+        handle = self.sessions[session]
+        if not hasattr(self, "_engine") or not (handle.logged_on or self._connects):
+            return None
+        idle = float(fix._quickfix.session_idle_seconds(handle.engine_session))
+        return None if idle < 0 else idle
 
     def set_next_target(self, session: str, number: int) -> None:
         """Expect `number` next: the counterparty will be asked to resend from there."""

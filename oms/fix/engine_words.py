@@ -20,8 +20,7 @@ _COMPLAINTS = (
 STORE_FAILED = ("Unable to write to", "Unable to flush", "Cannot seek to end of", "Unable to get file pointer")
 
 ALLOWS = "Allows connections to the acceptor from "  # before the first message of a connection is taken
-# .. on port N: the thread that listens took it, whatever became of it
-ACCEPTED = ("Accepted connection from ", "Accepted SSL connection from ", "Failed to accept SSL connection from ")
+ACCEPTED = "Accepted connection from "  # .. on port N: the thread that listens took it, whatever became of it
 
 
 def complains(text: str) -> bool:

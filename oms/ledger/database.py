@@ -31,7 +31,7 @@ from oms.ledger.partitions import REFUSE_FUNCTION, make_coming
 from oms.ledger.remedies import database_errors, first_line
 from oms.ledger.schema import APPEND_ONLY, GATEWAY_ROLE, OWNERS, PROJECTION_VERSION, PROJECTIONS, STANDING, metadata
 
-SCHEMA_VERSION = "0015"  # the newest file of migrations/versions; a test holds the two together
+SCHEMA_VERSION = "0016"  # the newest file of migrations/versions; a test holds the two together
 OLDEST_POSTGRES = 14
 EMBEDDED = "postgres"  # its directory in the state directory
 DATABASE_NAME = "oms"  # of the embedded server

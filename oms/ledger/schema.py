@@ -359,6 +359,7 @@ Index("fills_amended", fills.c.child_id, postgresql_where=fills.c.kind != "trade
 
 Index("journal_operators", journal.c.seq, postgresql_where=journal.c.kind == "operator")
 Index("exception_items_open", exception_items.c.opened_at, postgresql_where=exception_items.c.state == "open")
+Index("exception_items_open_order", exception_items.c.order_id, postgresql_where=exception_items.c.state == "open")
 
 APPEND_ONLY = ("journal", "batches", "sends", "fills", "witnesses")
 PROJECTIONS = (

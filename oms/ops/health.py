@@ -1,9 +1,9 @@
 """Is the gateway well? Findings about its threads, sessions, ledger, lease and queues, made when they are asked for.
 
 A finding is `ok`, `warn` (look at it: a broker is logged out, trading is off) or `bad` (the gateway is not healthy).
-The watchdog of the FIX sessions: the engine writes a session's numbers with every message in or out, heartbeats too,
-and sends one itself in every HeartBtInt(108). A session that is logged on and has moved nothing for two of them has
-an engine thread that died or no longer turns, whatever the counterparty does.
+That a thread of the FIX engine hangs is seen within seconds (oms/fix/turning.py). The second watchdog of the sessions
+needs no word of the engine: it writes a session's numbers with every message in or out, heartbeats too, and sends one
+itself in every HeartBtInt(108). A session that is logged on and has moved nothing for two of them stands still.
 Threads: called from the control socket's and from scrapes; reads what other threads own, changes nothing. Asks
 neither the ledger nor a counterparty, so that it answers while they do not.
 """
@@ -135,7 +135,7 @@ class Health:
             yield Finding(
                 about,
                 BAD,
-                f"logged on, but no message in or out for {age:.0f} s: its engine thread does not turn;"
+                f"logged on, but no message in or out for {age:.0f} s: it stands still;"
                 f" `oms sessions logout {spec.name}` cuts it off, or start the gateway again",
             )
         elif kept_out is not None:

@@ -111,6 +111,7 @@ CATALOGUE = (
     Entry("oms_session_drained", GAUGE, ("session",), "1 while no new order is taken from it, or given to it."),
     Entry("oms_logons_refused_total", COUNTER, ("session",), "Logon(A) with a wrong or no password."),
     Entry("oms_listening", GAUGE, ("port",), "1 while connections of clients are taken off a port."),
+    Entry("oms_session_turning", GAUGE, ("session",), "1 while a thread of the engine looks after the session."),
     Entry("oms_certificate_expiry_seconds", GAUGE, ("key", "file"), "Until the first certificate of a file ends."),
     Entry("oms_core_idle_seconds", GAUGE, (), "Since the core thread turned last; it turns once a second at least."),
     Entry("oms_inbox_waiting", GAUGE, ("session",), "Messages heard and not yet taken by the core."),

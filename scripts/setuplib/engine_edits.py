@@ -17,9 +17,8 @@ from pathlib import Path
 
 from setuplib.pace_edits import PACE_EDITS
 from setuplib.running import SetupFailed
-from setuplib.session_edits import SESSION_EDITS, Edit
-
-_BINDING = "C++/QuickfixPython.cpp"
+from setuplib.session_edits import BINDING, SESSION_EDITS, Edit
+from setuplib.tls_edits import TLS_EDITS
 
 
 def _keeps_interpreter(call: str) -> Edit:
@@ -29,13 +28,13 @@ def _keeps_interpreter(call: str) -> Edit:
         f"            {call}",
         "            SWIG_PYTHON_THREAD_END_ALLOW;",
     )
-    return Edit(_BINDING, "\n".join(lines) + "\n", f"            {call}\n")
+    return Edit(BINDING, "\n".join(lines) + "\n", f"            {call}\n")
 
 
 def _tells_text_first(callback: str) -> Edit:
     """A callback that may need the text of the message in hand tells it to Python before."""
     before = f"void SwigDirector_{callback} {{\n  SWIG_PYTHON_THREAD_BEGIN_BLOCK;\n"
-    return Edit(_BINDING, before, before + "  tell_incoming();\n")
+    return Edit(BINDING, before, before + "  tell_incoming();\n")
 
 
 EDITS = (
@@ -211,8 +210,9 @@ EDITS = (
     ),
     *SESSION_EDITS,
     *PACE_EDITS,
+    *TLS_EDITS,
     Edit(
-        _BINDING,
+        BINDING,
         "SwigDirector_Log::SwigDirector_Log(PyObject *self): FIX::Log(), Swig::Director(self) {\n",
         "// The session through which this thread sends a message of Python's making, "
         "and how to set it for one call.\n"
@@ -245,7 +245,7 @@ SwigDirector_Log::SwigDirector_Log(PyObject *self): FIX::Log(), Swig::Director(s
 """,
     ),
     Edit(
-        _BINDING,
+        BINDING,
         "void SwigDirector_Log::onIncoming(std::string const &arg0) {\n",
         """void SwigDirector_Log::onIncoming(std::string const &arg0) {
   if (!telling_incoming) {
@@ -256,7 +256,7 @@ SwigDirector_Log::SwigDirector_Log(PyObject *self): FIX::Log(), Swig::Director(s
 """,
     ),
     Edit(
-        _BINDING,
+        BINDING,
         "void SwigDirector_Log::onOutgoing(std::string const &arg0) {\n",
         """void SwigDirector_Log::onOutgoing(std::string const &arg0) {
   if (sending_session != nullptr) {
@@ -265,7 +265,7 @@ SwigDirector_Log::SwigDirector_Log(PyObject *self): FIX::Log(), Swig::Director(s
 """,
     ),
     Edit(
-        _BINDING,
+        BINDING,
         "void SwigDirector_Application::toApp(FIX::Message &arg0,FIX::SessionID const &arg1) {\n",
         """void SwigDirector_Application::toApp(FIX::Message &arg0,FIX::SessionID const &arg1) {
   if (sending_session != nullptr) {
@@ -277,14 +277,14 @@ SwigDirector_Log::SwigDirector_Log(PyObject *self): FIX::Log(), Swig::Director(s
 """,
     ),
     Edit(
-        _BINDING,
+        BINDING,
         "            result = (bool)(arg1)->send(*arg2);\n",
         "            Sending sending(arg1);\n            result = (bool)(arg1)->send(*arg2);\n",
     ),
     # A list of texts leaves in one call: made into messages with the session's own dictionaries, and sent, without
     # the interpreter, which every other way takes and gives back for each message.
     Edit(
-        _BINDING,
+        BINDING,
         "SWIGINTERN PyObject *_wrap_Session_send(PyObject *self, PyObject *args) {\n",
         """// Texts that left, as they left, and why the next one is no message ('' if it is, but the session is off).
 static PyObject *send_texts(FIX::Session *session, PyObject *list) {
@@ -345,7 +345,7 @@ SWIGINTERN PyObject *_wrap_Session_send(PyObject *self, PyObject *args) {
 """,
     ),
     Edit(
-        _BINDING,
+        BINDING,
         """  res2 = SWIG_ConvertPtr(swig_obj[1], &argp2, SWIGTYPE_p_FIX__Message,  0 );
   if (!SWIG_IsOK(res2)) {
     SWIG_exception_fail(SWIG_ArgError(res2), "in method '" "Session_send" \

@@ -8,7 +8,7 @@ takes more than a second of CPU time.
 
 from __future__ import annotations
 
-from setuplib.session_edits import Edit
+from setuplib.session_edits import BINDING, Edit
 
 PACE_EDITS = (
     Edit(
@@ -16,13 +16,107 @@ PACE_EDITS = (
         "  int timeout = 1000; // 1000ms = 1 second\n",
         "  int timeout = 100;\n",
     ),
-    Edit(
-        "C++/ThreadedSSLSocketConnection.cpp",
-        "  struct timeval timeout = {1, 0};\n",
-        "  struct timeval timeout = {0, 100000};\n",
+    *(
+        Edit(
+            f"C++/Threaded{kind}SocketInitiator.cpp",
+            "    process_sleep(1);\n",
+            "    turnUnconnected();\n    process_sleep(0.1);\n",
+        )
+        for kind in ("", "SSL")
     ),
-    Edit("C++/ThreadedSocketInitiator.cpp", "    process_sleep(1);\n", "    process_sleep(0.1);\n"),
-    Edit("C++/ThreadedSSLSocketInitiator.cpp", "    process_sleep(1);\n", "    process_sleep(0.1);\n"),
+    # A thread that hangs, or is no more, told nobody. Every session says when a thread was at work for it last: that
+    # of its connection, or the one that connects, for a session of an initiator that is not connected.
+    Edit(
+        "C++/Session.h",
+        "#include <functional>\n#include <map>\n",
+        "#include <atomic>\n#include <chrono>\n#include <functional>\n#include <map>\n",
+    ),
+    Edit(
+        "C++/Session.h",
+        """  void setResponder(Responder *pR) {
+""",
+        """  void turn() { m_turned = std::chrono::steady_clock::now().time_since_epoch().count(); }
+  // Seconds since the last turn, less than 0 before the first one.
+  double idleSeconds() const {
+    const std::chrono::steady_clock::rep turned = m_turned;
+    if (turned == 0) {
+      return -1.0;
+    }
+    const std::chrono::steady_clock::duration idle
+        = std::chrono::steady_clock::now().time_since_epoch() - std::chrono::steady_clock::duration(turned);
+    return std::max(0.0, std::chrono::duration<double>(idle).count());
+  }
+
+  // Under the session's lock: who sends asks for the responder and uses it, while its connection may be on its end.
+  void setResponder(Responder *pR) {
+    Locker l(m_mutex);
+""",
+    ),
+    Edit(
+        "C++/Session.h",
+        "  Responder *m_pResponder;\n",
+        "  Responder *m_pResponder;\n  std::atomic<std::chrono::steady_clock::rep> m_turned{0};\n",
+    ),
+    Edit(
+        "C++/Session.cpp",
+        """void Session::next(const std::string &msg, const UtcTimeStamp &now, bool queued) {
+""",
+        """void Session::next(const std::string &msg, const UtcTimeStamp &now, bool queued) {
+  turn();
+""",
+    ),
+    Edit(
+        "C++/Session.cpp",
+        "bool Session::resend(Message &message) {\n",
+        "bool Session::resend(Message &message) {\n  turn();\n",
+    ),
+    Edit(
+        "C++/ThreadedSocketConnection.cpp",
+        "bool ThreadedSocketConnection::read() {\n",
+        "bool ThreadedSocketConnection::read() {\n  if (m_pSession) {\n    m_pSession->turn();\n  }\n",
+    ),
+    Edit(
+        "C++/Initiator.h",
+        "  void connect();\n",
+        "  void connect();\n  void turnUnconnected();\n",
+    ),
+    Edit(
+        "C++/Initiator.cpp",
+        "void Initiator::setPending(const SessionID &sessionID) {\n",
+        """void Initiator::turnUnconnected() {
+  Locker l(m_mutex);
+
+  for (const Sessions::value_type &one : m_sessions) {
+    if (m_connected.find(one.first) == m_connected.end()) {
+      one.second->turn();
+    }
+  }
+}
+
+void Initiator::setPending(const SessionID &sessionID) {
+""",
+    ),
+    Edit(
+        BINDING,
+        "SWIGINTERN PyObject *_wrap_Session_isEnabled(PyObject *self, PyObject *args) {\n",
+        """static PyObject *session_idle_seconds(PyObject *, PyObject *session) {
+  void *pointer = nullptr;
+  if (!SWIG_IsOK(SWIG_ConvertPtr(session, &pointer, SWIGTYPE_p_FIX__Session, 0)) || pointer == nullptr) {
+    PyErr_SetString(PyExc_TypeError, "a Session is needed");
+    return nullptr;
+  }
+  return PyFloat_FromDouble(reinterpret_cast<FIX::Session *>(pointer)->idleSeconds());
+}
+
+SWIGINTERN PyObject *_wrap_Session_isEnabled(PyObject *self, PyObject *args) {
+""",
+    ),
+    Edit(
+        BINDING,
+        '\t { "Session_isEnabled", _wrap_Session_isEnabled, METH_O, NULL},\n',
+        '\t { "Session_isEnabled", _wrap_Session_isEnabled, METH_O, NULL},\n'
+        '\t { "session_idle_seconds", session_idle_seconds, METH_O, NULL},\n',
+    ),
     # One reading for the process, as long as the file is the same. Sessions go on having copies of their own.
     Edit(
         "C++/SessionFactory.cpp",

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+BINDING = "C++/QuickfixPython.cpp"
+
 
 class Edit(NamedTuple):
     """One replacement in one file of the source."""

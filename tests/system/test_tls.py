@@ -5,10 +5,14 @@ And certificates that end soon are told by `oms check`, `oms sessions show`, `om
 
 from __future__ import annotations
 
+import socket
 import ssl
 from collections.abc import Iterator
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Event
+from time import monotonic
 from typing import NamedTuple
 
 import pytest
@@ -21,6 +25,8 @@ from tests.system.house import House, until
 from tests.system.raw import RawClient
 from tests.system.words import new_order, report
 
+CLIENTS = ("CLIENT1", "CLIENT2", "CLIENT3")
+
 
 class Secured(NamedTuple):
     house: House
@@ -28,6 +34,19 @@ class Secured(NamedTuple):
     theirs: Authority
     good: tuple[Path, Path]
     stranger: tuple[Path, Path]
+
+    def client(self, name: str, source: str = "") -> RawClient:
+        """A client with a good certificate, connected."""
+        house = self.house
+        return RawClient(house.client_port, name, house.comp_id, source=source, tls=self.ours.client(*self.good))
+
+
+def trade(secured: Secured, client: RawClient, cl_ord_id: str) -> None:
+    """An order goes to the broker, and its client is told that it is new."""
+    broker = secured.house.peers["BROKER1"]
+    client.send(new_order(cl_ord_id))
+    broker.send(report(broker, broker.expect("D"), "0", f"N-{cl_ord_id}"))
+    assert client.expect("8")[11] == cl_ord_id
 
 
 @pytest.fixture(scope="module")
@@ -41,10 +60,15 @@ def secured(tmp_path_factory: pytest.TempPathFactory, shared_url: str) -> Iterat
     house = House(
         directory,
         shared_url,
-        clients={"CLIENT1": "4.4", "CLIENT2": "4.4"},
+        clients=dict.fromkeys(CLIENTS, "4.4"),
         brokers={"BROKER1": "4.4", "BROKER2": "4.4"},
-        session_keys=dict.fromkeys(("CLIENT1", "CLIENT2", "BROKER1", "BROKER2"), "OmsTls=Y\n"),
+        session_keys={
+            **dict.fromkeys((*CLIENTS, "BROKER1", "BROKER2"), "OmsTls=Y\n"),
+            "CLIENT3": "OmsTls=Y\nAllowedRemoteAddresses=127.0.0.3\n",
+        },
     )
+    toml = directory / "oms.toml"
+    toml.write_text(toml.read_text().replace("[gateway]\n", "[gateway]\nstalled_line_seconds = 1\n"))
     keys = {
         "ServerCertificateFile": server[0],
         "ServerCertificateKeyFile": server[1],
@@ -52,6 +76,7 @@ def secured(tmp_path_factory: pytest.TempPathFactory, shared_url: str) -> Iterat
         "ClientCertificateKeyFile": gateway[1],
         "CertificationAuthoritiesFile": ours.certificate,
         "CertificateVerifyLevel": 1,
+        "SocketSendBufferSize": 8192,
     }
     cfg = directory / "sessions.cfg"
     head = "".join(f"{key}={value}\n" for key, value in keys.items())
@@ -84,14 +109,121 @@ def secured(tmp_path_factory: pytest.TempPathFactory, shared_url: str) -> Iterat
 def test_a_client_with_a_certificate_of_the_authority_trades_with_a_broker_that_shows_one_too(
     secured: Secured,
 ) -> None:
+    secured.house.until_logged_on("BROKER1")
+    with secured.client("CLIENT1") as client:
+        assert client.logon().type == "A"
+        trade(secured, client, "T1")
+        client.logout()
+
+
+def test_a_stranger_that_begins_no_handshake_holds_up_no_client(secured: Secured) -> None:
+    secured.house.until_logged_on("BROKER1")
+    with ExitStack() as stack:
+        for _ in range(5):
+            stack.enter_context(socket.create_connection(("127.0.0.1", secured.house.client_port)))
+        with secured.client("CLIENT1") as client:
+            began = monotonic()
+            client.logon()
+            trade(secured, client, "T2")
+            assert monotonic() - began < 5.0
+            client.logout()
+
+
+def test_a_client_that_is_made_to_wait_holds_up_no_other(secured: Secured, monkeypatch: pytest.MonkeyPatch) -> None:
+    house = secured.house
+    house.until_logged_on("BROKER1")
+    assert house.gateway is not None
+    listener = house.gateway._engines["client"]._listener
+    as_before, go_on = listener.received, Event()
+
+    def received(session: str, raw: str) -> None:
+        if session == "CLIENT1":
+            go_on.wait()
+        as_before(session, raw)
+
+    monkeypatch.setattr(listener, "received", received)
+    with secured.client("CLIENT1") as waits, secured.client("CLIENT2") as other:
+        waits.logon()
+        other.logon()
+        try:
+            waits.send(new_order("W1"))
+            trade(secured, other, "W2")
+        finally:
+            go_on.set()
+        broker = house.peers["BROKER1"]
+        broker.send(report(broker, broker.expect("D"), "0", "N-W1"))
+        assert waits.expect("8")[11] == "W1"
+        waits.logout()
+        other.logout()
+
+
+def test_half_a_record_holds_up_nothing_that_leaves_for_the_same_client(secured: Secured) -> None:
     house, broker = secured.house, secured.house.peers["BROKER1"]
     house.until_logged_on("BROKER1")
-    with RawClient(house.client_port, "CLIENT1", house.comp_id, tls=secured.ours.client(*secured.good)) as client:
+    writer = RawClient(house.client_port, "CLIENT1", house.comp_id)  # makes the messages; its own line is not used
+    with writer, socket.create_connection(("127.0.0.1", house.client_port), timeout=10) as line:
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        tls = secured.ours.client(*secured.good).wrap_bio(incoming, outgoing)
+
+        def until_read(wanted: bytes) -> bytes:
+            text = b""
+            while wanted not in text:
+                try:
+                    text += tls.read()
+                except ssl.SSLWantReadError:
+                    line.sendall(outgoing.read())
+                    incoming.write(line.recv(65536))
+            return text
+
+        while True:
+            try:
+                tls.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                line.sendall(outgoing.read())
+                incoming.write(line.recv(65536))
+        line.sendall(outgoing.read())
+        tls.write(writer.message("35=A|98=0|108=30|141=Y"))
+        line.sendall(outgoing.read())
+        until_read(b"\x0135=A\x01")
+        tls.write(writer.message(new_order("H1")))
+        line.sendall(outgoing.read())
+        asked = broker.expect("D")
+        tls.write(writer.message(new_order("H2")))
+        record = outgoing.read()
+        line.sendall(record[: len(record) // 2])
+        broker.send(report(broker, asked, "0", "N-H1"))
+        until_read(b"\x0111=H1\x01")
+        line.sendall(record[len(record) // 2 :])
+        broker.send(report(broker, broker.expect("D"), "0", "N-H2"))
+        until_read(b"\x0111=H2\x01")
+
+
+def test_addresses_from_which_a_client_may_come_count_over_tls(secured: Secured) -> None:
+    with pytest.raises((ConnectionError, EOFError, AssertionError, ssl.SSLError)) as refused:  # noqa: SIM117
+        with secured.client("CLIENT3", source="127.0.0.2") as client:
+            client.logon()
+    assert "timed out" not in str(refused.value)
+    (row,) = secured.house.until("SELECT detail FROM journal WHERE session = 'CLIENT3' AND kind = 'refused'")
+    assert "Deny connections to the acceptor from 127.0.0.2" in str(row["detail"])
+    with secured.client("CLIENT3", source="127.0.0.3") as client:
         assert client.logon().type == "A"
-        client.send(new_order("T1"))
-        broker.send(report(broker, broker.expect("D"), "0", "N1"))
-        assert client.expect("8")[11] == "T1"
         client.logout()
+
+
+def test_a_client_that_reads_nothing_is_cut_and_no_other_waits_for_it(secured: Secured) -> None:
+    house = secured.house
+    house.until_logged_on("BROKER1")
+    with secured.client("CLIENT2") as deaf, secured.client("CLIENT1") as other:
+        other.logon()
+        deaf.logon()
+        deaf._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        with suppress(OSError):  # as soon as it is cut
+            for number in range(5000):
+                deaf.send(new_order(f"S{number}", account="NOBODY"))  # each is answered by a reject
+        house.until("SELECT FROM session_positions WHERE session = 'CLIENT2' AND NOT logged_on")
+        trade(secured, other, "S-other")
+        other.logout()
 
 
 @pytest.mark.parametrize("shows", ["nothing", "a stranger's"])

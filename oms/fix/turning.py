@@ -1,0 +1,82 @@
+"""Watches the engines' threads: does one of them look after every session that is to be looked after?
+
+Each connection has a thread of its own, and each initiator one that connects; as scripts/setup builds the engine,
+both turn at least ten times a second and leave the time behind with their session. One that hangs in a callback,
+waits for a lock that nobody gives back, or is no more, leaves none: its session looks logged on until the
+counterparty gives up, two HeartBtInt(108) later. A thread that is made to wait because the queue of its session is
+full is in order: that is back-pressure, and shown as such.
+
+Limit: found out, told and counted; a thread cannot be brought back, only the gateway started again.
+Thread: one of its own; `still` may be read from any.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Container, Iterable
+
+import structlog
+
+from oms.fix.engine import Engine
+
+log = structlog.get_logger("oms.turning")
+
+PAUSE_SECONDS = 1.0
+PATIENCE_SECONDS = 5.0
+
+REMEDY = "orders and reports of this session wait until the gateway is started again; tell the counterparty"
+
+
+class TurnWatch:
+    """Looks at every session of every engine. `held_back`: sessions that are made to wait just now."""
+
+    def __init__(
+        self,
+        engines: Callable[[], Iterable[Engine]],
+        held_back: Callable[[], Container[str]],
+        pause: float = PAUSE_SECONDS,
+        patience: float = PATIENCE_SECONDS,
+        stopping: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._engines = engines
+        self._held_back = held_back
+        self._pause = pause
+        self._patience = patience
+        self._stopping = stopping  # then threads end, and that is no news
+        self.turning: dict[str, bool] = {}  # by session that a thread is to look after; replaced as a whole
+        self.still: dict[str, float] = {}  # seconds without a turn, by session; replaced as a whole
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="turning", daemon=True)
+
+    def start(self) -> None:
+        """Begin to look."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Look no more."""
+        self._ended.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._ended.wait(self._pause):
+            if not self._stopping():
+                self.look()
+
+    def look(self) -> None:
+        """Look once."""
+        found = {
+            name: seconds
+            for engine in self._engines()
+            for name in engine.sessions
+            if (seconds := engine.idle_seconds(name)) is not None
+        }
+        held_back = self._held_back()
+        still = {
+            name: seconds for name, seconds in found.items() if seconds > self._patience and name not in held_back
+        }
+        for name in sorted(still.keys() - self.still.keys()):
+            log.error("no thread of the engine looks after a session", session=name, remedy=REMEDY)
+        for name in sorted(self.still.keys() - still.keys()):
+            log.warning("the engine looks after a session again", session=name)
+        self.still = still
+        self.turning = {name: name not in still for name in found}

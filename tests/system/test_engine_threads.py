@@ -1,0 +1,102 @@
+"""A thread of the FIX engine that hangs is told within seconds, by `oms health` and the metrics; others trade on."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from oms.fix.turning import PATIENCE_SECONDS, REMEDY
+from tests.system.commands import answer, replays
+from tests.system.house import House, until
+from tests.system.words import new_order, report
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory, shared_url: str) -> Iterator[House]:
+    """The gateway of this module; at its end its journal replays to the same tables (I7)."""
+    made = House(
+        tmp_path_factory.mktemp("threads"),
+        shared_url,
+        clients={"CLIENT1": "4.4", "CLIENT2": "4.4"},
+        brokers={"BROKER1": "4.4", "BROKER2": "4.4"},
+    )
+    try:
+        made.peer("BROKER1")
+        made.start()
+        made.up("CLIENT1", "CLIENT2", "BROKER1")
+        yield made
+        replays(made)
+    finally:
+        made.close()
+
+
+def turning(house: House) -> dict[str, int]:
+    """What the metrics say."""
+    assert house.gateway is not None
+    samples = house.gateway._session_watch.samples()["oms_session_turning"]
+    return {name: int(value) for (name,), value in samples.items()}
+
+
+def trade(house: House, client: str, cl_ord_id: str) -> None:
+    """An order of this client goes to the broker and is told as new."""
+    broker = house.peers["BROKER1"]
+    house.peers[client].send(new_order(cl_ord_id))
+    broker.send(report(broker, broker.expect("D"), "0", f"N-{cl_ord_id}"))
+    house.peers[client].expect("8", ClOrdID=cl_ord_id, OrdStatus="0")
+
+
+def test_a_session_whose_thread_hangs_is_told_within_seconds_and_all_others_trade_on(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    until(lambda: turning(house) == dict.fromkeys(("CLIENT1", "CLIENT2", "BROKER1", "BROKER2"), 1), "all turn")
+    healthy = answer(house, "health")
+    assert not [one for one in healthy["findings"] if one["state"] == "bad"]
+    assert house.gateway is not None
+    listener = house.gateway._engines["client"]._listener
+    as_before, go_on = listener.received, threading.Event()
+
+    def received(session: str, raw: str) -> None:
+        if session == "CLIENT1":
+            go_on.wait()
+        as_before(session, raw)
+
+    monkeypatch.setattr(listener, "received", received)
+    try:
+        house.peers["CLIENT1"].send(new_order("H1"))
+        until(lambda: turning(house)["CLIENT1"] == 0, "it is noticed", PATIENCE_SECONDS + 5)
+        assert turning(house) == {"CLIENT1": 0, "CLIENT2": 1, "BROKER1": 1, "BROKER2": 1}
+        found = answer(house, "health", code=1)
+        (finding,) = [one for one in found["findings"] if one["state"] == "bad"]
+        assert (finding["about"], finding["text"].endswith(REMEDY)) == ("thread of CLIENT1", True)
+        trade(house, "CLIENT2", "H2")
+    finally:
+        go_on.set()
+    broker = house.peers["BROKER1"]
+    broker.send(report(broker, broker.expect("D"), "0", "N-H1"))
+    house.peers["CLIENT1"].expect("8", ClOrdID="H1", OrdStatus="0")
+    until(lambda: turning(house)["CLIENT1"] == 1, "it turns again")
+    assert [one for one in answer(house, "health")["findings"] if one["state"] == "bad"] == []
+
+
+def test_the_thread_that_connects_to_brokers_is_watched_too(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert house.gateway is not None
+    engine = house.gateway._engines["broker"]
+    as_before, go_on = engine.on_event, threading.Event()
+
+    def on_event(handle: object, text: str) -> None:
+        as_before(handle, text)  # type: ignore[arg-type]
+        if text.startswith("Connecting to "):
+            go_on.wait()
+
+    monkeypatch.setattr(engine, "on_event", on_event)
+    try:
+        until(lambda: turning(house)["BROKER2"] == 0, "it is noticed", PATIENCE_SECONDS + 5)
+        assert turning(house) == {"CLIENT1": 1, "CLIENT2": 1, "BROKER1": 1, "BROKER2": 0}
+        bad = [one["about"] for one in answer(house, "health", code=1)["findings"] if one["state"] == "bad"]
+        assert bad == ["thread of BROKER2"]
+        trade(house, "CLIENT1", "H3")
+    finally:
+        go_on.set()
+    until(lambda: turning(house)["BROKER2"] == 1, "it turns again")
