@@ -83,6 +83,7 @@ class PriceWatch:
             return MarketData(
                 values,
                 self._config.gateway.state_dir / "market_data" / one.name,
+                self._config.directory,
                 sorted(self.book.instruments),
                 lambda ticks: feed.put(one.name, [Quote(*tick) for tick in ticks]),
                 lambda problem: feed.fails(one.name, problem),

@@ -130,7 +130,7 @@ def status(kill_id: str, seconds: float, path: Path, as_json: bool) -> None:
 def _prove(path: Path, kill_id: str, seconds: float, as_json: bool) -> None:
     """Show the orders of a kill once none is unanswered, or the time is over."""
     deadline = time.monotonic() + seconds
-    with reading(path) as (_, engine):
+    with reading(path, recorded=False) as (_, engine):
         while True:
             found = queries.killed_orders(engine, kill_id)
             if found is None:

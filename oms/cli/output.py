@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.padding import Padding
@@ -25,6 +26,7 @@ from rich.text import Text
 
 from oms.config.load import Config, load
 from oms.ledger.database import Engine, open_ledger
+from oms.ops import looks
 from oms.ops.way import ELSEWHERE, way
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -85,11 +87,30 @@ def state_dir_of(path: Path) -> Path:
 
 
 @contextmanager
-def reading(path: Path) -> Iterator[tuple[Config, Engine]]:
-    """The configuration, and a read-only engine on its ledger. Raises OperatorError."""
+def reading(path: Path, *, recorded: bool = True) -> Iterator[tuple[Config, Engine]]:
+    """The configuration, and a read-only engine on its ledger. Raises OperatorError.
+
+    That the command looks is on record first, unless it shows nothing that not everybody should see (`recorded`
+    False), or is one that must not wait for that.
+    """
     config = load(path)
+    if recorded:
+        looks.record(config.gateway.state_dir, *_asked())
     with open_ledger(config) as engine:
         yield config, engine
+
+
+def _asked() -> tuple[str, str]:
+    """The command under way, and what it was given, about as it was typed; no secret is ever given so."""
+    context = click.get_current_context()
+    given = []
+    for one in context.command.params:
+        value = context.params.get(one.name or "")
+        if one.name == "path" or context.get_parameter_source(one.name or "") is not ParameterSource.COMMANDLINE:
+            continue
+        words = "" if value is True else " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+        given.append(words if isinstance(one, click.Argument) else f"{one.opts[0]} {words}".strip())
+    return context.command_path.partition(" ")[2], " ".join(given)
 
 
 class Since(click.ParamType):

@@ -57,7 +57,7 @@ def file_command(
     Fills that the file confirms get it as a witness; each difference is an exception item. No fill is ever booked
     from a file. How the broker writes its files: [file] in its dialect.
     """
-    with reading(path) as (config, engine):
+    with reading(path, recorded=False) as (config, engine):
         day = trade_date.date() if trade_date is not None else config.gateway.trade_date(datetime.now(UTC))
         data = _bytes(file)
         about = _File(broker, file.name, hashlib.sha256(data).hexdigest(), day)

@@ -50,7 +50,7 @@ _reason = click.option(
 @json_option
 def show(session: str, path: Path, as_json: bool) -> None:
     """Show one session: its state, its numbers in engine, store and ledger, latency, last messages."""
-    with reading(path) as (config, engine):
+    with reading(path, recorded=False) as (config, engine):
         spec = config.sessions.get(session)
         if spec is None:
             raise NotFound(f"there is no session {session}; there are {', '.join(config.sessions)}")

@@ -48,7 +48,7 @@ def sessions() -> None:
 @json_option
 def list_(path: Path, stats: bool, as_json: bool) -> None:
     """List all sessions, logged on or not, with how far they are and what they did today."""
-    with reading(path) as (config, engine):
+    with reading(path, recorded=False) as (config, engine):
         running = is_gateway_running(engine)
         today = config.gateway.trade_date(datetime.now(UTC))
         said = standing(command_rows(engine, LASTING))

@@ -91,7 +91,7 @@ def _without_gateway(path: Path, config: Config, args: dict[str, str], as_json: 
         raise OperatorError(f"there is no session {args['session']}; there are {', '.join(config.sessions)}")
     now = stored_numbers(spec.store_path / spec.store_prefix)
     if now is not None:
-        with reading(path) as (_, engine):
+        with reading(path, recorded=False) as (_, engine):
             _, effect = look(config, engine, spec, now, args)
         emit_json(effect) if as_json else _show(effect)
     raise OperatorError(

@@ -39,7 +39,7 @@ def verify(context: click.Context, first: datetime | None, last: datetime | None
     days = (first.date() if first else None, last.date() if last else None)
     if days[0] and days[1] and days[0] > days[1]:
         raise OperatorError(f"--from {days[0]} is after --to {days[1]}; give the earlier date first")
-    with reading(path) as (_, engine):
+    with reading(path, recorded=False) as (_, engine):
         with snapshot(engine) as connection:
             away = [one for one in archived_days(connection) if one.is_away and _is_within(one.day, *days)]
         with _progress("hash chain", as_json) as progress:

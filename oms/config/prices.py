@@ -63,7 +63,8 @@ class Source(Section):
     )
     settings: FileName | None = key(
         None,
-        "Of fix: QuickFIX settings of the market data session, an initiator, relative to oms.toml.",
+        "Of fix: QuickFIX settings of the market data session, an initiator, relative to oms.toml; with OmsTls and"
+        " OmsPassword as in sessions.cfg.",
         expects="a file name",
         example='"market_data.cfg"',
     )

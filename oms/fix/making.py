@@ -11,7 +11,7 @@ from oms.config.session_keys import Side
 from oms.errors import OperatorError
 from oms.fix.engine import Engine
 from oms.fix.handle import EngineListener
-from oms.fix.logon import logon_of
+from oms.fix.logon import Credentials, logon_of
 
 
 def make_engine(
@@ -39,3 +39,16 @@ def make_engine(
     # raised out here, because that error's traceback would keep the native engine alive
     names = ", ".join(spec.name for spec in specs)
     raise OperatorError(f"the FIX engine cannot make the sessions {names}: {problem}; correct sessions.cfg")
+
+
+def make_one(
+    name: str, session_id: str, settings: str, listener: EngineListener, tls: bool, credentials: Credentials | None
+) -> Engine:
+    """For one session of its own, that we connect. Raises OperatorError where the engine does not take it."""
+    problem = ""
+    try:
+        given = {} if credentials is None else {name: credentials}
+        return Engine("initiator", settings, {session_id: name}, listener, tls=tls, credentials=given)
+    except (fix.ConfigError, fix.RuntimeError) as error:
+        problem = str(error)
+    raise OperatorError(f"the FIX engine cannot make the session {session_id}: {problem}; correct its settings")

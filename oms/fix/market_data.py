@@ -14,10 +14,14 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
 from oms.config.market_data import engine_text
-from oms.errors import Unsendable
+from oms.config.secrets import secret
+from oms.config.session_keys import credentials
+from oms.errors import OperatorError, Unsendable
 from oms.fix.engine import Engine
 from oms.fix.fields import parse_time, split
 from oms.fix.handle import SOH, msg_type
+from oms.fix.logon import Credentials
+from oms.fix.making import make_one
 
 Tick = tuple[str, Decimal, datetime]
 
@@ -26,12 +30,16 @@ _TRADE, _DELETED = "2", "2"  # MDEntryType(269), MDUpdateAction(279)
 
 
 class MarketData:
-    """One session. `symbols` are asked for at each logon; `heard` gets prices, `failed` why there are none."""
+    """One session. `symbols` are asked for at each logon; `heard` gets prices, `failed` why there are none.
+
+    `directory` is where a file with the password is looked for.
+    """
 
     def __init__(
         self,
         values: dict[str, str],
         store: Path,
+        directory: Path,
         symbols: Sequence[str],
         heard: Callable[[list[Tick]], None],
         failed: Callable[[str], None],
@@ -39,17 +47,27 @@ class MarketData:
         self._name = "market data"
         session_id, text = engine_text(values, store)
         self._session_id, self._settings = session_id, text
+        self._values, self._directory = values, directory
         self._symbols, self._heard, self._failed = symbols, heard, failed
         self._engine: Engine | None = None
 
     def start(self) -> None:
         """Begin to connect; that goes on by itself."""
         self._failed("not logged on yet")
-        self._engine = Engine("initiator", self._settings, {self._session_id: self._name}, self)
         try:
+            self._engine = make_one(self._name, self._session_id, self._settings, self, *self._secured())
             self._engine.start()
-        except OSError as error:
+        except (OSError, OperatorError) as error:
             self._failed(str(error))
+
+    def _secured(self) -> tuple[bool, Credentials | None]:
+        """Whether it is TLS, and what we log on with. Raises OperatorError where the password cannot be had."""
+        given = credentials(self._values)
+        tls = self._values.get("OmsTls") == "Y"
+        if not given:
+            return tls, None
+        password = secret(given["password"], self._directory)
+        return tls, Credentials(given["username"], password, given["password_in_raw_data"])
 
     def stop(self) -> None:
         """Log out and end."""

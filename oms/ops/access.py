@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 from oms import inbox as box
@@ -24,6 +25,7 @@ from oms.errors import OperatorError
 from oms.inbox import Heard, Inbox, now_us
 from oms.ledger.load import Reader
 from oms.ledger.remedies import database_errors
+from oms.ops import looks
 from oms.ops.people import Caller, People, Refused
 from oms.ops.recorder import GATEWAY, PEOPLE, READ, REFUSED, Recorder, about_text, short
 from oms.ops.roles import DIMENSIONS, Subject, outside, rule_of, scope_text
@@ -88,6 +90,10 @@ class Access:
         """Somebody may not command at all: recorded."""
         about = {"what": short(verb)[:64], "from": refusal.origin, "why": refusal.why}
         self._records.note(REFUSED, refusal.name, about)
+
+    def looked(self, state_dir: Path) -> int:
+        """Journal what was looked at while no gateway ran; returns how many looks."""
+        return looks.move(state_dir, self._tell)
 
     def stop(self) -> None:
         """Write what is only counted so far."""
@@ -183,10 +189,11 @@ class Access:
         """Who may do what from now on, each time that the file of people was read."""
         self._tell(GATEWAY, PEOPLE, {"people": words})
 
-    def _tell(self, operator: str, verb: str, args: dict[str, str]) -> None:
-        """In line for the journal; nobody waits for it."""
-        asker: Future[dict[str, Any]] = Future()
+    def _tell(self, operator: str, verb: str, args: dict[str, str]) -> Future[Any]:
+        """In line for the journal; done when that is committed, for which nobody has to wait."""
+        asker: Future[Any] = Future()
         self._inbox.tell(Heard(box.COMMAND, "", "", (operator, verb, tuple(args.items()), asker), now_us()))
+        return asker
 
 
 def _why_not_this(caller: Caller, verb: str, proposal: Proposal) -> str:

@@ -44,6 +44,7 @@ from oms.ops.break_policy import BreakPolicy
 from oms.ops.breakers import BreakerCommands
 from oms.ops.file_commands import FileCommands
 from oms.ops.limit_changes import LimitChanges, Running
+from oms.ops.looks import LOOK
 from oms.ops.numbers import Numbers
 from oms.ops.people import People
 from oms.ops.prices import PriceCommands
@@ -103,6 +104,7 @@ class Commands:
         self._one_kill_at_a_time = threading.Lock()
         self._last_kill = 0
         self._verbs: dict[str, Callable[[str, str, Args], dict[str, Any]]] = {
+            LOOK: lambda operator, verb, args: {},  # that it was asked for is all
             "exceptions.take": self._item,
             "exceptions.note": self._item,
             "exceptions.resolve": self._item,

@@ -30,11 +30,11 @@ import structlog
 from oms.errors import OperatorError
 from oms.ops import remote
 from oms.ops.people import Caller, People, Refused
-from oms.ops.remote import NoGateway
+from oms.ops.remote import NoAnswer, NoGateway
 from oms.ops.tokens import refuse_if_others_may_write, token_from
 from oms.ops.way import ELSEWHERE, way
 
-__all__ = ["AT_ONCE", "Calls", "ControlServer", "NoGateway", "call", "socket_path"]
+__all__ = ["AT_ONCE", "Calls", "ControlServer", "NoAnswer", "NoGateway", "call", "socket_path"]
 
 log = structlog.get_logger("oms.control")
 
@@ -246,4 +246,4 @@ def _ask(state_dir: Path, request: bytes, seconds: float) -> tuple[bytes, object
                 " [operators] users"
             ) from error
         except OSError as error:
-            raise OperatorError(f"the gateway did not answer on {path}: {error}") from error
+            raise NoAnswer(f"the gateway did not answer on {path}: {error}") from error

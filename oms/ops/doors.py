@@ -22,9 +22,11 @@ class Doors:
             socket_path(config.gateway.state_dir), self._access, people, self._access.refused
         )
         self._remote = RemoteServer(config.control, calls)
+        self._state_dir = config.gateway.state_dir
 
     def start(self) -> None:
-        """Open them. Raises OperatorError where one cannot be."""
+        """Open them, what was looked at before on record. Raises OperatorError where one cannot be opened."""
+        self._access.looked(self._state_dir)
         self._control.start()
         try:
             self._remote.start()

@@ -64,6 +64,9 @@ CATALOGUE = (
     ),
     Entry("oms_messages_total", COUNTER, ("session", "direction", "msg_type"), "Messages committed, by MsgType(35)."),
     Entry("oms_refused_messages_total", COUNTER, ("session",), "Messages turned away before the core saw them."),
+    Entry(
+        "oms_operator_commands_total", COUNTER, ("command",), "Operators' rows of the journal; refusals are rows too."
+    ),
     Entry("oms_orders_total", COUNTER, ("session",), "Client orders taken into the ledger, refused ones too."),
     Entry("oms_child_orders_total", COUNTER, ("session", "route"), "Orders to brokers, by route rule."),
     Entry("oms_fills_total", COUNTER, ("session", "kind"), "Trades, corrections and busts of a broker."),
@@ -249,6 +252,7 @@ class Metrics:
             "oms_info": {(gateway.name, gateway.environment, __version__): 1},
             "oms_messages_total": tally.messages,
             "oms_refused_messages_total": tally.refused,
+            "oms_operator_commands_total": tally.commands,
             "oms_orders_total": tally.orders,
             "oms_child_orders_total": tally.children,
             "oms_fills_total": tally.fills,

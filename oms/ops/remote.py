@@ -27,6 +27,10 @@ _BACKLOG = 16
 _CONNECT_SECONDS = 10.0
 
 
+class NoAnswer(OperatorError):
+    """Something listens there and says nothing in time."""
+
+
 class NoGateway(OperatorError):
     """Nobody listens on the control socket."""
 
@@ -153,7 +157,7 @@ def ask(request: bytes, seconds: float) -> tuple[bytes, object]:
     except ConnectionRefusedError as error:
         raise NoGateway(f"no gateway listens on {way.address}; start it, or correct --control") from error
     except OSError as error:
-        raise OperatorError(f"the gateway did not answer on {way.address}: {error}") from error
+        raise NoAnswer(f"the gateway did not answer on {way.address}: {error}") from error
 
 
 def _connected(host: str, port: int, tls: bool) -> socket.socket:

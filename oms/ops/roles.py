@@ -58,6 +58,7 @@ TABLE: Final[dict[str, Rule]] = {
     "sessions.preview_seq": Rule(_SECOND_LINE, "session", reads=True, sensitive=True),
     "limits.show": Rule(_SECOND_LINE, reads=True, sensitive=True),
     "limits.history": Rule(_SECOND_LINE, reads=True, sensitive=True),
+    "ledger.read": Rule(_ALL, reads=True, sensitive=True),  # `oms orders` and their like, before they read
     "approvals.list": Rule(_ALL, reads=True, sensitive=True),  # each sees what is in his scope
     "approvals.show": Rule(_ALL, "proposal", reads=True, sensitive=True),
     # what stops something: many may

@@ -16,9 +16,12 @@ from datetime import datetime
 from operator import itemgetter
 from typing import Any, NamedTuple
 
+from oms.core.approvals import EXPIRE, PROPOSE
 from oms.ledger.batch import Batch, Send
 from oms.ledger.chain import JournalRow
 from oms.ledger.rows import CHILD_COLUMNS, ORDER_COLUMNS
+from oms.ops.recorder import LEFT_OUT, PEOPLE, READ, REFUSED
+from oms.ops.roles import TABLE
 
 PENDING_LIMIT = 20_000
 OPEN_ITEMS_LIMIT = 20_000  # exception items whose age is known; more are counted, but not by age
@@ -27,6 +30,8 @@ UNKNOWN_SESSION = "unknown"  # what the engine refused because no configured ses
 
 # MsgType(35) that are told apart; a counterparty may send any text there.
 MSG_TYPES = frozenset(["3", "8", "9", "D", "F", "G", "H", "Q", "j"])
+# Rows of operators that are told apart: their commands, and who was refused one or looked.
+COMMANDS = frozenset([*TABLE, PROPOSE, EXPIRE, REFUSED, READ, LEFT_OUT, PEOPLE])
 # Where a message of ours that refuses something says why.
 REASON_FIELDS = {
     "8": ("OrdRejReason", b"103"),
@@ -99,6 +104,7 @@ class Tally:
         names = [*clients, *self._brokers]
         self.messages: Counts = defaultdict(int)  # session, direction, msg_type
         self.refused: Counts = defaultdict(int)  # session
+        self.commands: Counts = defaultdict(int)  # command
         self.orders: Counts = defaultdict(int)  # session
         self.children: Counts = defaultdict(int)  # session, route
         self.fills: Counts = defaultdict(int)  # session, kind
@@ -193,6 +199,8 @@ class Tally:
                 self.messages[session, kind, msg_type if msg_type in MSG_TYPES else OTHER] += number
             elif kind == "refused":
                 self.refused[session or UNKNOWN_SESSION,] += number
+            elif kind == "operator":
+                self.commands[msg_type if msg_type in COMMANDS else OTHER,] += number
         if events:
             self.batch_events.add(events)
         while len(pending) > PENDING_LIMIT:  # the oldest first: a client that is away for long

@@ -56,6 +56,14 @@ def test_settings_are_of_one_initiator_of_a_version_with_market_data(tmp_path: P
         good.replace("FIX.4.4", "FIX.4.3"): ["BeginString"],
         good.replace("TargetCompID=FEED\n", ""): ["TargetCompID: missing"],
         good + "ConnectionType=acceptor\n": ["not an initiator"],
+        good + "OmsTls=X\n": ["OmsTls: X is neither Y nor N"],
+        good + "OmsTls=Y\n": ["CertificationAuthoritiesFile: missing for OmsTls=Y"],
+        good + "OmsTls=Y\nCertificationAuthoritiesFile=ca.pem\n": ["no file ca.pem"],
+        good + "ClientCertificateFile=us.pem\n": ["ClientCertificateFile: without OmsTls=Y"],
+        good + "OmsPassword=hunter2\n": ["OmsPassword: the password itself"],
+        good + "OmsUsername=desk\n": ["OmsUsername: without OmsPassword"],
+        good + "OmsPassword=env:FEED\nOmsPasswordIn=Text\n": ["OmsPasswordIn: neither Password nor RawData"],
+        good + "OmsUsername=desk\nOmsPassword=env:FEED\nOmsPasswordIn=RawData\n": [],
     }
     for text, said in cases.items():
         file.write_text(text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from click.testing import CliRunner
 from oms.cli.main import oms
 from oms.errors import OperatorError
 from oms.ops.control import call
+from oms.ops.people import system_name
 from oms.ops.roles import TABLE
 from tests.system.commands import answer, replays, said
 from tests.system.house import House, free_ports, until
@@ -20,6 +22,7 @@ from tests.system.test_two_people import desk, propose
 from tests.system.words import new_order
 
 MakeHouse = Callable[..., House]
+ROOT = system_name(os.getuid())
 TINA, VIC, OLGA, NOBODY = 61_003, 61_005, 61_006, 61_099
 
 
@@ -119,10 +122,13 @@ def test_each_does_what_role_and_scope_allow_and_every_refusal_stands_in_the_jou
         ("vic", "kill.engage", f"user {VIC}, by user"), ("uid-61099", "kill.list", f"user {NOBODY}"),
         (root, "kill.list", "user 0"),
     ]  # fmt: skip
+    counted = gateway._metrics.tally.commands
+    until(lambda: counted["access.refused",] == len(refused), "the metrics count them")
     of_one_client(office, foreign)
     two_people_of_the_role(office)
     remote_and_revoked(office)
     reviewed(office)
+    looks_at_the_ledger(office)
     house.stop()
     replays(house)
     no_token_is_anywhere(office)
@@ -210,6 +216,31 @@ def reviewed(office: Office) -> None:
     assert found["root"]["remarks"] == ["not an operator now, but in the ledger"]
     code, text = said(office.house, "access review")
     assert (code, "What a role may do" in text, "client CLIENT1" in text) == (0, True, True)
+
+
+def looks_at_the_ledger(office: Office) -> None:
+    """Each is in the journal: of who may, of who may not, and of when there was no gateway to tell."""
+    house = office.house
+    with office.terminal.of(TINA):
+        assert said(house, f"orders explain {office.order_id}")[0] == 0
+    with office.terminal.of(NOBODY):
+        code, text = said(house, "orders list --limit 5")
+        assert (code, "uid-61099 may not command this gateway" in text, office.order_id in text) == (2, True, False)
+    house.stop()
+    code, text = said(house, "positions")
+    assert code == 0, text
+    house.start()
+    last = (ROOT, "ledger.read", "file")
+    until(lambda: office.noted("access.read")[-1] == last, "the look of between is in the journal")
+    rows = house.rows("SELECT detail FROM journal WHERE msg_type = 'access.read' ORDER BY seq DESC LIMIT 2")
+    between, tinas = (dict(row["detail"]["matter"][2]) for row in rows)
+    assert (between["about"], tinas["about"]) == (
+        "command positions",
+        f"command orders explain; about {office.order_id}",
+    )
+    assert office.noted("access.read")[-2] == ("tina", "ledger.read", f"user {TINA}, by user")
+    assert office.noted("access.refused")[-1] == ("uid-61099", "ledger.read", f"user {NOBODY}")
+    assert list(house.config.gateway.state_dir.glob("looks*")) == []
 
 
 def no_token_is_anywhere(office: Office) -> None:

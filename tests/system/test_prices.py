@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from oms.sim.peer import FixPeer
+from tests.system.certificates import Authority
 from tests.system.commands import answer, replays, said
 from tests.system.house import House, free_ports, until
 from tests.system.words import new_order, report
@@ -121,7 +122,13 @@ def test_prices_come_from_a_file_from_own_fills_and_from_a_market_data_session(m
     (house.directory / "market_data.cfg").write_text(
         "[DEFAULT]\nConnectionType=initiator\nReconnectInterval=1\n[SESSION]\nBeginString=FIX.4.4\n"
         f"SenderCompID={house.comp_id}\nTargetCompID=FEED\nSocketConnectHost=127.0.0.1\nSocketConnectPort={port}\n"
+        "OmsTls=Y\nCertificationAuthoritiesFile=feeds.pem\nOmsUsername=desk\nOmsPassword=file:feed.password\n"
     )
+    authority = Authority(house.directory, "feeds")
+    certificate, key = authority.sign("feed")
+    password = house.directory / "feed.password"
+    password.write_text("not-in-a-log\n")
+    password.chmod(0o600)
     (house.directory / "prices.csv").write_text(f"symbol,price,at\nAAPL,149,{moment(-5)}\n")
     house.start()
     client, broker = house.up("CLIENT1", "BROKER1")
@@ -132,8 +139,23 @@ def test_prices_come_from_a_file_from_own_fills_and_from_a_market_data_session(m
     client.send(new_order("A1"))
     broker.send(report(broker, broker.expect("D"), "F", "F1", cum=100, last=(100, "149.5"), avg="149.5"))
     until(lambda: prices(house)["AAPL"] == ("149.5", "fills"), "the price of the fill")
-    feed = FixPeer("acceptor", "4.4", "FEED", house.comp_id, port, house.directory / "feed")
+    feed = FixPeer(
+        "acceptor",
+        "4.4",
+        "FEED",
+        house.comp_id,
+        port,
+        house.directory / "feed",
+        tls=True,
+        settings={
+            "ServerCertificateFile": str(certificate),
+            "ServerCertificateKeyFile": str(key),
+            "CertificationAuthoritiesFile": str(authority.certificate),
+            "CertificateVerifyLevel": "0",
+        },
+    )
     with feed:
+        assert {(one[553], one[554]) for one in feed.admin if one.type == "A"} == {("desk", "not-in-a-log")}
         asked = feed.expect("V")
         assert (asked[263], asked[146], asked.all(55)) == ("1", "2", ["AAPL", "SAP"])
         feed.send(f"35=W|262={asked[262]}|55=AAPL|268=2|269=0|270=150|269=2|270=150.25")

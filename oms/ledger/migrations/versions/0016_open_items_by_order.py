@@ -1,4 +1,4 @@
-"""Open exception items of an order are found without reading all of them: whenever an order comes back into memory."""
+"""Open exception items of an order are found without reading all: whenever an order comes back into memory."""
 
 from __future__ import annotations
 
