@@ -85,7 +85,8 @@ class Book:
     orders: dict[str, Order] = field(default_factory=dict)
     by_client_id: dict[tuple[str, str], Order] = field(default_factory=dict)
     by_broker_id: dict[str, tuple[Order, Child]] = field(default_factory=dict)
-    by_broker_order_id: dict[tuple[str, str], tuple[Order, Child]] = field(default_factory=dict)
+    # A broker may use an OrderID(37) again: see `by_order_id_of`.
+    by_broker_order_id: dict[tuple[str, str], tuple[tuple[Order, Child], ...]] = field(default_factory=dict)
     client_keys: dict[str, Seen] = field(default_factory=dict)
     client_keys_day: dict[str, date] = field(default_factory=dict)
     fill_keys: dict[tuple[str, date], Seen] = field(default_factory=dict)
@@ -241,8 +242,35 @@ class Book:
         self.by_broker_id[child.child_id] = (order, child)
         if not order.client:
             self.adopted[child.broker, child.cl_ord_id] = (order, child)
+        self._note_order_id(order, child)
+
+    def told_order_id(self, order: Order, child: Child, broker_order_id: str) -> None:
+        """A broker gives an order its OrderID(37), or another one."""
+        self._drop_order_id(child)
+        child.broker_order_id = broker_order_id
+        self._note_order_id(order, child)
+
+    def _note_order_id(self, order: Order, child: Child) -> None:
         if child.broker_order_id:
-            self.by_broker_order_id[child.broker, child.broker_order_id] = (order, child)
+            key = (child.broker, child.broker_order_id)
+            others = (one for one in self.by_broker_order_id.get(key, ()) if one[1] is not child)
+            self.by_broker_order_id[key] = (*others, (order, child))
+
+    def _drop_order_id(self, child: Child) -> None:
+        key = (child.broker, child.broker_order_id)
+        left = tuple(one for one in self.by_broker_order_id.get(key, ()) if one[1] is not child)
+        if left:
+            self.by_broker_order_id[key] = left
+        else:
+            self.by_broker_order_id.pop(key, None)
+
+    def by_order_id_of(self, broker: str, broker_order_id: str) -> tuple[Order, Child] | None:
+        """The order that a broker means by an OrderID(37) of its own: the newest that is alive, else the newest.
+
+        Those that are alive are in memory. Where none is, the ledger may have a newer one than memory.
+        """
+        found = self.by_broker_order_id.get((broker, broker_order_id), ())
+        return max(found, key=lambda one: (not one[0].finished, one[0].new_seq), default=None)
 
     def finish(self, order: Order) -> None:
         """An order has finished: it may be evicted after those that finished before it."""
@@ -271,6 +299,4 @@ class Book:
             self.by_broker_id.pop(child.child_id, None)
             if not order.client:
                 self.adopted.pop((child.broker, child.cl_ord_id), None)
-            known = self.by_broker_order_id.get((child.broker, child.broker_order_id))
-            if known is not None and known[1] is child:  # a broker may use an OrderID(37) again
-                del self.by_broker_order_id[child.broker, child.broker_order_id]
+            self._drop_order_id(child)

@@ -73,11 +73,9 @@ def _note_order_id(ctx: Context, seq: int, order: Order, child: Child, msg: Exec
     known, told = child.broker_order_id, msg.order_id
     if not told or told in (known, "NONE") or (known and msg.exec_type != "5"):
         return
-    ctx.book.by_broker_order_id.pop((child.broker, known), None)
-    child.broker_order_id = told
+    ctx.book.told_order_id(order, child, told)
     child.last_seq = seq  # written even where the report itself changes nothing
     ctx.fx.children[child.child_id] = child
-    ctx.book.by_broker_order_id[child.broker, told] = (order, child)
 
 
 def _by_cancel_new(ctx: Context, seq: int, event: Event, order: Order, child: Child, msg: ExecutionReport) -> bool:
@@ -93,7 +91,7 @@ def _find(ctx: Context, event: Event, msg: ExecutionReport) -> tuple[Order, Chil
     for found in (
         book.at_broker(msg.cl_ord_id),
         book.by_broker_id.get(msg.orig_cl_ord_id),
-        book.by_broker_order_id.get((event.session, msg.order_id)),
+        book.by_order_id_of(event.session, msg.order_id),
     ):
         if found is not None and found[1].broker == event.session:
             return found

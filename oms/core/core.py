@@ -146,26 +146,14 @@ class Core:
         if event.session in book.drop_copies.of_session:
             return None
         if isinstance(body, m.ExecutionReport):
-            if body.cl_ord_id in book.by_broker_id or body.orig_cl_ord_id in book.by_broker_id:
-                return None
-            if book.at_broker(body.cl_ord_id):
-                return None
-            known = (event.session, body.order_id) in book.by_broker_order_id
-            ids = tuple(request_id_of(one) for one in (body.cl_ord_id, body.orig_cl_ord_id) if one)
-            if known and not any(is_ours(one) for one in ids):
-                return None
-            # A broker may use an OrderID(37) again: an id of ours says more, and is looked for first.
-            return Wanted("broker", event.session, ids, "" if known else body.order_id)
+            return self._missing_of_report(event.session, body)
         if isinstance(body, m.NewOrder):
-            if not body.poss_resend or (event.session, body.cl_ord_id) in book.by_client_id:
-                return None
-            return Wanted("client", event.session, (body.cl_ord_id,))
+            again = body.poss_resend or book.client_key_seen(event.session, event.trade_date, body.cl_ord_id)
+            return self._missing_of_client(event, body.cl_ord_id) if again else None
         if isinstance(body, m.CancelRequest | m.ReplaceRequest):
-            known = (event.session, body.orig_cl_ord_id) in book.by_client_id
-            return None if known else Wanted("client", event.session, (body.orig_cl_ord_id,))
+            return self._missing_of_client(event, body.orig_cl_ord_id)
         if isinstance(body, m.StatusRequest):
-            known = (event.session, body.cl_ord_id) in book.by_client_id
-            return None if known else Wanted("client", event.session, (body.cl_ord_id,))
+            return self._missing_of_client(event, body.cl_ord_id)
         if isinstance(body, m.Unmatched):
             cl_ord_id = drop_copy.awaited_order(book, body)
             return Wanted("broker", body.broker, (request_id_of(cl_ord_id),)) if cl_ord_id else None
@@ -176,3 +164,28 @@ class Core:
             known = not body.cl_ord_id or book.at_broker(body.cl_ord_id) is not None
             return None if known else Wanted("broker", event.session, (request_id_of(body.cl_ord_id),))
         return None
+
+    def _missing_of_report(self, broker: str, report: m.ExecutionReport) -> Wanted | None:
+        """The ids that come before the first one that memory knows: what has left memory must not change whose it is.
+
+        In the order in which the report's order is looked for: ClOrdID(11), OrigClOrdID(41), OrderID(37).
+        """
+        book, asked = self.book, list[str]()
+        found = (book.at_broker(report.cl_ord_id), book.by_broker_id.get(report.orig_cl_ord_id))
+        for cl_ord_id, known in zip((report.cl_ord_id, report.orig_cl_ord_id), found, strict=True):
+            if known is not None and known[1].broker == broker:
+                return Wanted("broker", broker, tuple(asked)) if any(map(is_ours, asked)) else None
+            if known is None and cl_ord_id:
+                asked.append(request_id_of(cl_ord_id))
+        named = book.by_order_id_of(broker, report.order_id)
+        alive = named is not None and not named[0].finished
+        if alive and not any(map(is_ours, asked)):
+            return None
+        return Wanted("broker", broker, tuple(asked), "" if alive else report.order_id)
+
+    def _missing_of_client(self, event: m.Event, cl_ord_id: str) -> Wanted | None:
+        """An id of an earlier day may have been used again, by an order that has left memory."""
+        order = self.book.by_client_id.get((event.session, cl_ord_id))
+        if order is not None and (not order.finished or order.trade_date == event.trade_date):
+            return None
+        return Wanted("client", event.session, (cl_ord_id,))

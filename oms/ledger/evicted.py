@@ -76,7 +76,7 @@ class Evicted:
         return self._connection.execute(query.encode(), values).fetchall()
 
     def find(self, wanted: Wanted) -> list[Order]:
-        """The orders that an id names, as the replay had them."""
+        """The orders that an id of ours names, as the replay had them."""
         found = (number_of(order_id) for order_id in self._named(wanted))
         orders = (self.spool.get(number) for number in found if number is not None)
         return [order for order in orders if order is not None]
@@ -103,15 +103,6 @@ class Evicted:
             ids,
             self.now,
         )
-        if not found and wanted.broker_order_id:
-            found = self._rows(
-                "SELECT order_id FROM child_orders WHERE broker = %s AND broker_order_id = %s"
-                " AND broker_order_id <> '' AND sent_seq < %s"
-                " ORDER BY order_id DESC LIMIT 1",
-                wanted.session,
-                wanted.broker_order_id,
-                self.now,
-            )
         return [row[0] for row in found]
 
     # -- ids that were used (oms.core.book.UsedIds) --------------------------------------------------------

@@ -15,7 +15,7 @@ from sqlalchemy import Engine
 
 from oms.core import messages as m
 from oms.core.book import Book, SessionState
-from oms.core.core import Core
+from oms.core.core import Core, Wanted
 from oms.core.effects import Fill, Witness
 from oms.core.judge import RecordedJudge
 from oms.core.operators import RELOAD
@@ -89,7 +89,7 @@ class Replay:
             self._added(dict(detail["matter"][2]))
         self._judge.detail = detail
         if self._evicted is not None:
-            self._bring_back(self._evicted, seq, event)
+            self._bring_back(self._evicted, seq, event, row.order_id or "")
         fx = self._core.new_batch()
         self._core.apply(seq, event)
         self.orders.update(fx.orders)
@@ -97,13 +97,20 @@ class Replay:
         self.fills += [(fill, row.sending_time) for fill in fx.fills]
         self.witnesses += fx.witnesses
 
-    def _bring_back(self, evicted: Evicted, seq: int, event: m.Event) -> None:
-        """What the flow does before the core decides: the order that an id names is in memory, if there is one."""
+    def _bring_back(self, evicted: Evicted, seq: int, event: m.Event, order_id: str) -> None:
+        """What the flow does before the core decides: the order that an id names is in memory, if there is one.
+
+        The ledger tells which OrderID(37) a broker's order has now, not which it had then; the journal row tells
+        whose it was (`order_id`).
+        """
         evicted.now = seq
         wanted = self._core.missing(event)
         if wanted is None:
             return
-        for order in evicted.find(wanted):
+        found = evicted.find(wanted)
+        if not found and wanted.broker_order_id and order_id:
+            found = evicted.find(Wanted("order", "", (order_id,)))
+        for order in found:
             if order.order_id not in self.book.orders:
                 self._core.remember(order)
                 self.orders[order.order_id] = order

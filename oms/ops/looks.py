@@ -56,14 +56,22 @@ def record(state_dir: Path, command: str, about: str) -> None:
 
 
 def _append(file: Path, line: str) -> None:
+    if not file.parent.exists():  # a machine on which no gateway ran yet
+        file.parent.mkdir(mode=0o700)
+        _give(file.parent, file.parent.parent)
     descriptor = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     try:
-        if os.geteuid() == 0:  # the gateway has to read it
-            owner = file.parent.stat()
-            os.fchown(descriptor, owner.st_uid, owner.st_gid)
+        _give(file, file.parent)
         os.write(descriptor, line.encode())
     finally:
         os.close(descriptor)
+
+
+def _give(path: Path, like: Path) -> None:
+    """What root makes here is for the gateway to read."""
+    if os.geteuid() == 0:
+        owner = like.stat()
+        os.chown(path, owner.st_uid, owner.st_gid)
 
 
 def move(state_dir: Path, tell: Callable[[str, str, dict[str, str]], Future[Any]]) -> int:

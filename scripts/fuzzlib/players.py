@@ -171,17 +171,22 @@ class CanaryBroker(threading.Thread):
         self._ending = threading.Event()
 
     def run(self) -> None:
-        """Until `end`."""
+        """Until `end`. A connection that was made and given up before this broker was there is none that is lost."""
+        began, was_on = time.monotonic(), False
         while not self._ending.is_set():
             try:
                 self.line.open()
+                was_on = True
                 while not self._ending.is_set():
                     for message in self.line.read(0.2):
                         if value_of(message, b"\x0135=") == b"D":
                             self._fill(message)
             except (Gone, OSError) as error:
-                if not self._ending.is_set():
+                if was_on and not self._ending.is_set():
                     self.problems.append(f"the canary broker lost its line: {type(error).__name__} {error}")
+                if not was_on and time.monotonic() - began > OPEN_SECONDS:
+                    self.problems.append(f"no logon to the canary broker within {OPEN_SECONDS:.0f} s: {error}")
+                    return
         self.line.log_out()
 
     def end(self) -> None:

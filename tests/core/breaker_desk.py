@@ -53,7 +53,8 @@ class BreakerDesk(Desk):
     def rejected(self, times: int = 1, **more: Any) -> None:
         """Orders that the broker rejects."""
         for _ in range(times):
-            self.report(self.ask(**more), "8", text="no")
+            name = self.ask(**more)
+            self.report(name, "8", text="no", order_id=f"B-{name}")
 
     def accepted(self, times: int = 1, **more: Any) -> None:
         """Orders that the broker accepts."""

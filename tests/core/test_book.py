@@ -225,7 +225,7 @@ def test_an_order_id_that_a_broker_used_again_stays_with_the_newer_order_when_th
         desk.report(one, "0", order_id="B-SAME")
     older, newer = desk.order("A1"), desk.order("A2")
     desk.book.forget(older)
-    assert desk.book.by_broker_order_id[BROKER, "B-SAME"] == (newer, newer.children[0])
+    assert desk.book.by_order_id_of(BROKER, "B-SAME") == (newer, newer.children[0])
 
 
 def test_a_report_under_an_id_of_ours_that_left_memory_is_looked_for_although_its_order_id_is_known() -> None:

@@ -159,7 +159,8 @@ def test_a_possible_resend_of_an_order_that_memory_does_not_hold_is_looked_for_f
     wanted = desk.core.missing(event)
     assert wanted is not None
     assert (wanted.kind, wanted.session, wanted.ids) == ("client", CLIENT, ("A1",))
-    assert desk.core.missing(event._replace(body=new_order("A1"))) is None
+    assert desk.core.missing(event._replace(body=new_order("A1"))) == wanted  # its answer has the state of the first
+    assert desk.core.missing(event._replace(body=new_order("A2"))) is None
 
 
 # -- what cannot be taken as it stands --------------------------------------------------------------------------
