@@ -114,21 +114,23 @@ def _cl_ord_id(msg: ExecutionReport) -> str:
 
 
 def find(ctx: Context, event: Event, msg: ExecutionReport) -> tuple[Order, Child] | None:
-    """An adopted order by the broker's own ClOrdID(11), which is nothing to other brokers."""
-    adopted = ctx.book.adopted
+    """An adopted order that is alive, by the broker's own ClOrdID(11), which is nothing to other brokers.
+
+    One that has finished is found by its OrderID(37) only: the broker may use the other id again.
+    """
+    adopted, broker = ctx.book.adopted, event.session
     if not adopted:
         return None
-    broker = event.session
-    return adopted.get((broker, msg.cl_ord_id)) or adopted.get((broker, msg.orig_cl_ord_id))
+    return adopted.alive(broker, msg.cl_ord_id) or adopted.alive(broker, msg.orig_cl_ord_id)
 
 
 def replaced(ctx: Context, order: Order, child: Child, cl_ord_id: str) -> None:
     """The broker replaced an adopted order: it is known by the ClOrdID(11) of the replace from now on."""
     if not cl_ord_id or cl_ord_id == child.cl_ord_id:
         return
-    ctx.book.adopted.pop((child.broker, child.cl_ord_id), None)
+    ctx.book.adopted.drop(child.broker, child.cl_ord_id, child)
     child.cl_ord_id = order.cl_ord_id = cl_ord_id
-    ctx.book.adopted[child.broker, cl_ord_id] = (order, child)
+    ctx.book.adopted.add(child.broker, cl_ord_id, order, child)
 
 
 # -- an operator cancels an order --------------------------------------------------------------------------------

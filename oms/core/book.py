@@ -20,6 +20,7 @@ from oms.core.differences import Told
 from oms.core.order import Child, Order, Request, is_for_replace, request_id_of
 from oms.core.rounds import Round
 from oms.core.seen import KEEP, Seen
+from oms.core.shared import Shared
 
 if TYPE_CHECKING:  # proposals are kept here, and made there
     from oms.core.approvals import Proposal
@@ -35,11 +36,6 @@ def number_id(prefix: str, number: int) -> str:
     number, low = divmod(number, 46656)
     high, middle = divmod(number, 46656)
     return prefix + _TRIPLES[high] + _TRIPLES[middle] + _TRIPLES[low]
-
-
-def _request_ids(order: Order) -> set[str]:
-    """Every ClOrdID(11) that a broker knows of an order; those of mass cancels have no counterpart at the client."""
-    return {*order.to_client, *(request.broker_cl_ord_id for request in order.requests)}
 
 
 @dataclass(slots=True)
@@ -85,15 +81,14 @@ class Book:
     orders: dict[str, Order] = field(default_factory=dict)
     by_client_id: dict[tuple[str, str], Order] = field(default_factory=dict)
     by_broker_id: dict[str, tuple[Order, Child]] = field(default_factory=dict)
-    # A broker may use an OrderID(37) again: see `by_order_id_of`.
-    by_broker_order_id: dict[tuple[str, str], tuple[tuple[Order, Child], ...]] = field(default_factory=dict)
+    by_broker_order_id: Shared = field(default_factory=Shared)  # a broker may use an OrderID(37) again
     client_keys: dict[str, Seen] = field(default_factory=dict)
     client_keys_day: dict[str, date] = field(default_factory=dict)
     fill_keys: dict[tuple[str, date], Seen] = field(default_factory=dict)
     sessions: dict[str, SessionState] = field(default_factory=dict)
     finished: deque[str] = field(default_factory=deque)
     mass_cancels: dict[str, MassCancel] = field(default_factory=dict)  # not answered, by ClOrdID(11) to the broker
-    adopted: dict[tuple[str, str], tuple[Order, Child]] = field(default_factory=dict)  # broker, its own ClOrdID(11)
+    adopted: Shared = field(default_factory=Shared)  # by the broker's own ClOrdID(11)
     # What only matters to the running process: questions to brokers, and what they answered (`reconcile`).
     rounds: dict[str, Round] = field(default_factory=dict, compare=False)  # under way, by broker
     asked: dict[str, int] = field(default_factory=dict, compare=False)  # outside of a round: order -> journal row
@@ -217,10 +212,11 @@ class Book:
                 self.by_client_id[order.client, cl_ord_id] = order
         for child in order.children:
             self.add_child(order, child)
-        child_now = order.child
-        if child_now is not None:
-            for broker_cl_ord_id in _request_ids(order) - {child.child_id for child in order.children}:
-                self.by_broker_id[broker_cl_ord_id] = (order, child_now)
+        own = {child.child_id for child in order.children}
+        for request in order.requests:
+            child_then = order.child_before(request.seq)
+            if child_then is not None and request.broker_cl_ord_id not in own:
+                self.by_broker_id[request.broker_cl_ord_id] = (order, child_then)
 
     def at_broker(self, cl_ord_id: str) -> tuple[Order, Child] | None:
         """The order and child that a broker means by a ClOrdID(11) of ours.
@@ -234,43 +230,22 @@ class Book:
         request = found[0].request_by_broker_id(cl_ord_id) if found is not None else None
         if found is None or request is None:
             return None
-        order = found[0]
-        return next(((order, child) for child in reversed(order.children) if child.sent_seq < request.seq), None)
+        child = found[0].child_before(request.seq)
+        return None if child is None else (found[0], child)
 
     def add_child(self, order: Order, child: Child) -> None:
         """Take a child up under its broker's ids."""
         self.by_broker_id[child.child_id] = (order, child)
         if not order.client:
-            self.adopted[child.broker, child.cl_ord_id] = (order, child)
-        self._note_order_id(order, child)
+            self.adopted.add(child.broker, child.cl_ord_id, order, child)
+        if child.broker_order_id:
+            self.by_broker_order_id.add(child.broker, child.broker_order_id, order, child)
 
     def told_order_id(self, order: Order, child: Child, broker_order_id: str) -> None:
         """A broker gives an order its OrderID(37), or another one."""
-        self._drop_order_id(child)
+        self.by_broker_order_id.drop(child.broker, child.broker_order_id, child)
         child.broker_order_id = broker_order_id
-        self._note_order_id(order, child)
-
-    def _note_order_id(self, order: Order, child: Child) -> None:
-        if child.broker_order_id:
-            key = (child.broker, child.broker_order_id)
-            others = (one for one in self.by_broker_order_id.get(key, ()) if one[1] is not child)
-            self.by_broker_order_id[key] = (*others, (order, child))
-
-    def _drop_order_id(self, child: Child) -> None:
-        key = (child.broker, child.broker_order_id)
-        left = tuple(one for one in self.by_broker_order_id.get(key, ()) if one[1] is not child)
-        if left:
-            self.by_broker_order_id[key] = left
-        else:
-            self.by_broker_order_id.pop(key, None)
-
-    def by_order_id_of(self, broker: str, broker_order_id: str) -> tuple[Order, Child] | None:
-        """The order that a broker means by an OrderID(37) of its own: the newest that is alive, else the newest.
-
-        Those that are alive are in memory. Where none is, the ledger may have a newer one than memory.
-        """
-        found = self.by_broker_order_id.get((broker, broker_order_id), ())
-        return max(found, key=lambda one: (not one[0].finished, one[0].new_seq), default=None)
+        self.by_broker_order_id.add(child.broker, broker_order_id, order, child)
 
     def finish(self, order: Order) -> None:
         """An order has finished: it may be evicted after those that finished before it."""
@@ -298,5 +273,5 @@ class Book:
         for child in order.children:
             self.by_broker_id.pop(child.child_id, None)
             if not order.client:
-                self.adopted.pop((child.broker, child.cl_ord_id), None)
-            self._drop_order_id(child)
+                self.adopted.drop(child.broker, child.cl_ord_id, child)
+            self.by_broker_order_id.drop(child.broker, child.broker_order_id, child)

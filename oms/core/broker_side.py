@@ -91,7 +91,7 @@ def _find(ctx: Context, event: Event, msg: ExecutionReport) -> tuple[Order, Chil
     for found in (
         book.at_broker(msg.cl_ord_id),
         book.by_broker_id.get(msg.orig_cl_ord_id),
-        book.by_order_id_of(event.session, msg.order_id),
+        book.by_broker_order_id.newest(event.session, msg.order_id),
     ):
         if found is not None and found[1].broker == event.session:
             return found

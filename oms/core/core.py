@@ -31,7 +31,7 @@ from oms.core.book import Book
 from oms.core.breaker_live import BreakerSide
 from oms.core.effects import Effects
 from oms.core.judge import Judge
-from oms.core.order import Order, is_ours, request_id_of
+from oms.core.order import Order, is_made_here, request_id_of
 from oms.core.replies import Context
 from oms.core.terms import BrokerFacts
 
@@ -174,12 +174,11 @@ class Core:
         found = (book.at_broker(report.cl_ord_id), book.by_broker_id.get(report.orig_cl_ord_id))
         for cl_ord_id, known in zip((report.cl_ord_id, report.orig_cl_ord_id), found, strict=True):
             if known is not None and known[1].broker == broker:
-                return Wanted("broker", broker, tuple(asked)) if any(map(is_ours, asked)) else None
+                return Wanted("broker", broker, tuple(asked)) if any(map(is_made_here, asked)) else None
             if known is None and cl_ord_id:
                 asked.append(request_id_of(cl_ord_id))
-        named = book.by_order_id_of(broker, report.order_id)
-        alive = named is not None and not named[0].finished
-        if alive and not any(map(is_ours, asked)):
+        alive = book.by_broker_order_id.alive(broker, report.order_id) is not None
+        if alive and not any(map(is_made_here, asked)):
             return None
         return Wanted("broker", broker, tuple(asked), "" if alive else report.order_id)
 

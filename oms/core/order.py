@@ -54,6 +54,11 @@ def is_ours(cl_ord_id: str) -> bool:
     return len(cl_ord_id) == _OUR_LENGTH and cl_ord_id[0] in "CK"
 
 
+def is_made_here(cl_ord_id: str) -> bool:
+    """Whether it looks like an id of ours for a child or a request, those of adopted orders included."""
+    return len(cl_ord_id) == _OUR_LENGTH and cl_ord_id[0] in "CKA"
+
+
 def is_for_replace(cl_ord_id: str) -> bool:
     """Whether a ClOrdID(11) of ours is of a cancel that goes before the new order of a replace."""
     return cl_ord_id.startswith("K")
@@ -157,6 +162,10 @@ class Order:
     def child(self) -> Child | None:
         """The child that is at work now: the last one routed."""
         return self.children[-1] if self.children else None
+
+    def child_before(self, seq: int) -> Child | None:
+        """The child that was at work when a journal row was written."""
+        return next((child for child in reversed(self.children) if child.sent_seq < seq), None)
 
     @property
     def leaves_qty(self) -> Decimal:

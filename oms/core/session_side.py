@@ -30,7 +30,7 @@ def session_up(ctx: Context, seq: int, event: Event, msg: SessionUp) -> None:
         ctx.fx.detail["reset"] = state.epoch
     ctx.fx.sessions.add(event.session)
     if state.role == "broker":
-        for order in list(ctx.book.orders.values()):
+        for order in sorted(ctx.book.orders.values(), key=lambda one: one.order_id):  # one may have come back
             _release_held(ctx, seq, event, order)
 
 

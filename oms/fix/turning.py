@@ -45,6 +45,7 @@ class TurnWatch:
         self._stopping = stopping  # then threads end, and that is no news
         self.turning: dict[str, bool] = {}  # by session that a thread is to look after; replaced as a whole
         self.still: dict[str, float] = {}  # seconds without a turn, by session; replaced as a whole
+        self._late: frozenset[str] = frozenset()  # at the last look
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="turning", daemon=True)
 
@@ -71,9 +72,10 @@ class TurnWatch:
             if (seconds := engine.idle_seconds(name)) is not None
         }
         held_back = self._held_back()
-        still = {
-            name: seconds for name, seconds in found.items() if seconds > self._patience and name not in held_back
-        }
+        late = {name: one for name, one in found.items() if one > self._patience and name not in held_back}
+        # Twice in a row: a process that was stopped and goes on finds all its threads late, for a moment.
+        still = {name: seconds for name, seconds in late.items() if name in self._late}
+        self._late = frozenset(late)
         for name in sorted(still.keys() - self.still.keys()):
             log.error("no thread of the engine looks after a session", session=name, remedy=REMEDY)
         for name in sorted(self.still.keys() - still.keys()):

@@ -117,7 +117,7 @@ class Reader:
         return self._orders("order_id = ANY(%s)", [row["order_id"] for row in found])
 
     def order_by_broker_id(self, broker: str, cl_ord_ids: tuple[str, ...], broker_order_id: str) -> list[Order]:
-        """Orders that have one of these ClOrdIDs(11) at this broker; without any, the newest with its OrderID(37)."""
+        """Orders that have one of these ClOrdIDs(11) at this broker, and the newest with its OrderID(37)."""
         found = self.rows(
             "SELECT order_id FROM child_orders WHERE broker = %s AND child_id = ANY(%s) UNION"
             " SELECT order_id FROM requests WHERE broker_cl_ord_id = ANY(%s)",
@@ -125,8 +125,8 @@ class Reader:
             list(cl_ord_ids),
             list(cl_ord_ids),
         )
-        if not found and broker_order_id:
-            found = self.rows(
+        if broker_order_id:
+            found += self.rows(
                 "SELECT order_id FROM child_orders WHERE broker = %s AND broker_order_id = %s"
                 " AND broker_order_id <> '' ORDER BY order_id DESC LIMIT 1",
                 broker,

@@ -108,8 +108,8 @@ class Replay:
         if wanted is None:
             return
         found = evicted.find(wanted)
-        if not found and wanted.broker_order_id and order_id:
-            found = evicted.find(Wanted("order", "", (order_id,)))
+        if wanted.broker_order_id and order_id:
+            found += evicted.find(Wanted("order", "", (order_id,)))
         for order in found:
             if order.order_id not in self.book.orders:
                 self._core.remember(order)

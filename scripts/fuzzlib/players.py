@@ -171,14 +171,18 @@ class CanaryBroker(threading.Thread):
         self._ending = threading.Event()
 
     def run(self) -> None:
-        """Until `end`. A connection that was made and given up before this broker was there is none that is lost."""
+        """Until `end`. A connection that was made and given up before this broker was there is none that is lost.
+
+        Such a one has a Logon(A) to be read and takes one: only what comes after that shows that somebody is there.
+        """
         began, was_on = time.monotonic(), False
         while not self._ending.is_set():
             try:
                 self.line.open()
-                was_on = True
+                self.line.send(b"1", b"112=there\x01")
                 while not self._ending.is_set():
                     for message in self.line.read(0.2):
+                        was_on = True
                         if value_of(message, b"\x0135=") == b"D":
                             self._fill(message)
             except (Gone, OSError) as error:

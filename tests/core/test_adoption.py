@@ -288,4 +288,4 @@ def test_a_finished_one_leaves_memory_with_all_its_ids() -> None:
     voice(desk, "4")
     desk.book.evict(0)
     book = desk.book
-    assert (book.orders, book.adopted, book.by_broker_order_id, book.by_broker_id) == ({}, {}, {}, {})
+    assert (book.orders, book.adopted.named, book.by_broker_order_id.named, book.by_broker_id) == ({}, {}, {}, {})

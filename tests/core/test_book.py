@@ -34,7 +34,7 @@ def test_memory_holds_no_finished_order_beyond_those_kept() -> None:
         desk.fill(f"A{number}", 100)
         desk.book.evict(5)
     assert len(desk.book.orders) == 5
-    for index in (desk.book.by_client_id, desk.book.by_broker_id, desk.book.by_broker_order_id):
+    for index in (desk.book.by_client_id, desk.book.by_broker_id, desk.book.by_broker_order_id.named):
         assert len(index) <= 5
 
 
@@ -66,7 +66,7 @@ def test_an_order_that_left_leaves_none_of_its_ids_behind() -> None:
     desk.report("C1", "4", orig="R1")
     desk.book.evict(0)
     assert (desk.book.orders, desk.book.by_client_id, desk.book.by_broker_id) == ({}, {}, {})
-    assert desk.book.by_broker_order_id == {}
+    assert desk.book.by_broker_order_id.named == {}
 
 
 def test_an_order_that_comes_back_is_found_under_all_its_ids() -> None:
@@ -75,10 +75,10 @@ def test_an_order_that_comes_back_is_found_under_all_its_ids() -> None:
     desk.report("R1", "5", orig="A1", order_qty=120)
     desk.report("R1", "4")
     order = desk.order("A1")
-    before = (dict(desk.book.by_client_id), dict(desk.book.by_broker_id), dict(desk.book.by_broker_order_id))
+    before = (dict(desk.book.by_client_id), dict(desk.book.by_broker_id), dict(desk.book.by_broker_order_id.named))
     desk.book.evict(0)
     desk.book.add(order)
-    assert (desk.book.by_client_id, desk.book.by_broker_id, desk.book.by_broker_order_id) == before
+    assert (desk.book.by_client_id, desk.book.by_broker_id, desk.book.by_broker_order_id.named) == before
 
 
 class Ledger:
@@ -225,7 +225,7 @@ def test_an_order_id_that_a_broker_used_again_stays_with_the_newer_order_when_th
         desk.report(one, "0", order_id="B-SAME")
     older, newer = desk.order("A1"), desk.order("A2")
     desk.book.forget(older)
-    assert desk.book.by_order_id_of(BROKER, "B-SAME") == (newer, newer.children[0])
+    assert desk.book.by_broker_order_id.newest(BROKER, "B-SAME") == (newer, newer.children[0])
 
 
 def test_a_report_under_an_id_of_ours_that_left_memory_is_looked_for_although_its_order_id_is_known() -> None:
