@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from threading import Event
+from threading import Event, Thread
 from time import monotonic
 from typing import NamedTuple
 
@@ -25,7 +25,7 @@ from tests.system.house import House, until
 from tests.system.raw import RawClient
 from tests.system.words import new_order, report
 
-CLIENTS = ("CLIENT1", "CLIENT2", "CLIENT3")
+CLIENTS = ("CLIENT1", "CLIENT2", "CLIENT3", "CLIENT4")
 
 
 class Secured(NamedTuple):
@@ -197,6 +197,46 @@ def test_half_a_record_holds_up_nothing_that_leaves_for_the_same_client(secured:
         line.sendall(record[len(record) // 2 :])
         broker.send(report(broker, broker.expect("D"), "0", "N-H2"))
         until_read(b"\x0111=H2\x01")
+
+
+def test_bursts_both_ways_arrive_whole_although_the_line_is_cut(secured: Secured) -> None:
+    house, broker, number = secured.house, secured.house.peers["BROKER1"], 400
+    house.until_logged_on("BROKER1")
+    client = FixPeer(
+        "initiator",
+        "4.4",
+        "CLIENT4",
+        house.comp_id,
+        house.client_port,
+        house.directory / "peers" / "CLIENT4",
+        tls=True,
+        settings={
+            "ClientCertificateFile": str(secured.good[0]),
+            "ClientCertificateKeyFile": str(secured.good[1]),
+            "CertificationAuthoritiesFile": str(secured.ours.certificate),
+            "ReconnectInterval": "1",
+        },
+    ).start()
+    try:
+        client.wait_logged_on()
+
+        def fill_all() -> None:
+            for _ in range(number):
+                asked = broker.expect("D")
+                broker.send(report(broker, asked, "F", f"F-{asked[11]}", cum=100, last=(100, "150"), avg="150"))
+
+        market = Thread(target=fill_all)
+        market.start()
+        for one in range(number):
+            client.send(new_order(f"B{one}"))
+        client.disconnect()
+        market.join(60)
+        assert not market.is_alive()
+        house.until(f"SELECT FROM fills HAVING count(*) = {number}")
+        for one in range(number):
+            client.expect("8", ClOrdID=f"B{one}", OrdStatus="2")
+    finally:
+        client.stop()
 
 
 def test_addresses_from_which_a_client_may_come_count_over_tls(secured: Secured) -> None:
