@@ -167,6 +167,7 @@ class CanaryBroker(threading.Thread):
     def __init__(self, line: Line, fix42: bool) -> None:
         super().__init__(name="canary-broker", daemon=True)
         self.line, self.orders, self.problems = line, 0, list[str]()
+        self.there = threading.Event()  # logged on, and heard of after that
         self._fix42 = fix42
         self._ending = threading.Event()
 
@@ -175,20 +176,20 @@ class CanaryBroker(threading.Thread):
 
         Such a one has a Logon(A) to be read and takes one: only what comes after that shows that somebody is there.
         """
-        began, was_on = time.monotonic(), False
+        began, there = time.monotonic(), self.there
         while not self._ending.is_set():
             try:
                 self.line.open()
                 self.line.send(b"1", b"112=there\x01")
                 while not self._ending.is_set():
                     for message in self.line.read(0.2):
-                        was_on = True
+                        there.set()
                         if value_of(message, b"\x0135=") == b"D":
                             self._fill(message)
             except (Gone, OSError) as error:
-                if was_on and not self._ending.is_set():
+                if there.is_set() and not self._ending.is_set():
                     self.problems.append(f"the canary broker lost its line: {type(error).__name__} {error}")
-                if not was_on and time.monotonic() - began > OPEN_SECONDS:
+                if not there.is_set() and time.monotonic() - began > OPEN_SECONDS:
                     self.problems.append(f"no logon to the canary broker within {OPEN_SECONDS:.0f} s: {error}")
                     return
         self.line.log_out()

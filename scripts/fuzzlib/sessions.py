@@ -152,8 +152,8 @@ def _act(
         for party in (CLIENTS[act], BROKERS[1 - act])
     ]
     market.start()
-    while not market.line.logons and market.is_alive():
-        market.join(0.05)  # or until it has died
+    while not market.there.wait(0.05) and market.is_alive():  # or until it has died
+        pass
     canary.start()
     for fuzzer in fuzzers:
         fuzzer.start()
