@@ -100,6 +100,7 @@ class Book:
     told_of_kill: dict[str, tuple[tuple[str, ...], str]] = field(default_factory=dict, compare=False)
     trading_item: str = ""  # the open item that tells of orders refused because trading is off (`trading`)
     drop_copies: DropCopies = field(default_factory=DropCopies)
+    foreseen: tuple[str, date, str, bool] | None = field(default=None, compare=False)  # of the event in hand alone
     ledger: UsedIds | None = None
     keep_ids: int = KEEP
     client_keys_from: date = date.min
@@ -134,8 +135,17 @@ class Book:
 
     # -- ClOrdIDs of clients, unique per session and trading day ------------------------------------------
 
+    def foresee_client_key(self, session: str, day: date, cl_ord_id: str) -> bool:
+        """As `client_key_seen`, for the event that is applied next: looked up once for both."""
+        seen = self.client_key_seen(session, day, cl_ord_id)
+        self.foreseen = (session, day, cl_ord_id, seen)
+        return seen
+
     def client_key_seen(self, session: str, day: date, cl_ord_id: str) -> bool:
         """Whether this client used this ClOrdID(11) already on this trading day, or a live order has it."""
+        foreseen, self.foreseen = self.foreseen, None
+        if foreseen is not None and foreseen[:3] == (session, day, cl_ord_id):
+            return foreseen[3]
         self._roll(session, day)
         if cl_ord_id in self.client_keys[session]:
             return True

@@ -143,12 +143,16 @@ class Core:
     def missing(self, event: m.Event) -> Wanted | None:
         """The id to look for in the ledger before this event is applied, None if memory has all it needs."""
         book, body = self.book, event.body
+        book.foreseen = None
         if event.session in book.drop_copies.of_session:
             return None
         if isinstance(body, m.ExecutionReport):
+            named = book.by_broker_id.get(body.cl_ord_id)
+            if named is not None and named[1].broker == event.session:  # as nearly always
+                return None
             return self._missing_of_report(event.session, body)
         if isinstance(body, m.NewOrder):
-            again = body.poss_resend or book.client_key_seen(event.session, event.trade_date, body.cl_ord_id)
+            again = body.poss_resend or book.foresee_client_key(event.session, event.trade_date, body.cl_ord_id)
             return self._missing_of_client(event, body.cl_ord_id) if again else None
         if isinstance(body, m.CancelRequest | m.ReplaceRequest):
             return self._missing_of_client(event, body.orig_cl_ord_id)

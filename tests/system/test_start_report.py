@@ -21,6 +21,7 @@ from oms.errors import JournalFailure, OperatorError
 from tests.system.commands import answer, said
 from tests.system.house import House
 from tests.system.nursery import Nursery
+from tests.system.test_new_machine import ALL_NOTED
 from tests.system.words import new_order, report
 
 MakeHouse = Callable[..., House]
@@ -153,6 +154,7 @@ def test_the_same_ledger_and_stores_are_recovered_in_the_same_way(
     house.peer("CLIENT1"), house.peer("BROKER1")
     forked = house.fork(nursery)
     trade(house)
+    house.until(ALL_NOTED)  # or it dies of what was sent before
     forked.crash_at("after_send")  # the last message is in the store, and the ledger does not know it
     client, broker = house.peer("CLIENT1"), house.peer("BROKER1")
     client.send(new_order("A3"))
