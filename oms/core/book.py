@@ -253,7 +253,8 @@ class Book:
 
     def told_order_id(self, order: Order, child: Child, broker_order_id: str) -> None:
         """A broker gives an order its OrderID(37), or another one."""
-        self.by_broker_order_id.drop(child.broker, child.broker_order_id, child)
+        if child.broker_order_id:
+            self.by_broker_order_id.drop(child.broker, child.broker_order_id, child)
         child.broker_order_id = broker_order_id
         self.by_broker_order_id.add(child.broker, broker_order_id, order, child)
 

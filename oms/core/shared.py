@@ -20,8 +20,11 @@ class Shared:
 
     def add(self, broker: str, name: str, order: Order, child: Child) -> None:
         """The broker knows a child by this id too."""
-        others = (one for one in self.named.get((broker, name), ()) if one[1] is not child)
-        self.named[broker, name] = (*others, (order, child))
+        found = self.named.get((broker, name))
+        if found is None:  # as nearly always
+            self.named[broker, name] = ((order, child),)
+        else:
+            self.named[broker, name] = (*(one for one in found if one[1] is not child), (order, child))
 
     def drop(self, broker: str, name: str, child: Child) -> None:
         """The child has this id no longer, or leaves memory."""
