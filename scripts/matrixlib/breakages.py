@@ -81,11 +81,16 @@ class Breakages(Storm):
     def end_connections(self, _: str) -> str:
         """Every connection of the gateway is ended by the server."""
         moment = Moment.now()
+        ended = self._end_ours()
+        return f"{ended} connections ended, back after {self._back(moment):.1f} s"
+
+    def _end_ours(self) -> int:
+        """How many connections of the gateway were ended."""
         with self.statements() as here:
             ended = here.execute(
                 f"SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE {_OURS}".encode()
             ).fetchone()
-        return f"{ended[0] if ended else 0} connections ended, back after {self._back(moment):.1f} s"
+        return int(ended[0]) if ended else 0
 
     def raise_disk_full(self, _: str) -> str:
         """The server refuses every batch with its own code for a full disk."""

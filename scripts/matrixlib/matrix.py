@@ -255,7 +255,7 @@ class Matrix(Breakages):
         """It loses its ledger in the middle of a commit, and dies when it has looked what became of it."""
         self._fifo.write_text(told)
         while not self._gateway_died():
-            self.end_connections("")
+            self._end_ours()
             with suppress(DemoFailure):
                 self._die(1.0)
         return f"connections ended, died at {told}, all sessions on {self._begin():.1f} s after its start"
