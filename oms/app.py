@@ -1,4 +1,4 @@
-"""The only place where objects are made: from a configuration to a running gateway.
+"""From a configuration to a running gateway: all objects are made from here, with `core_maker` and `session_maker`.
 
 `Gateway.run` stays in the foreground until `stop` is called (SIGTERM, SIGINT) or something fails that must not
 be survived. Order of start: ledger, recovery, first batch, outbox, brokers, clients; of stop: sessions first,
@@ -23,9 +23,8 @@ from oms.additions import Additions, Running
 from oms.committer import Committer
 from oms.config.load import Config
 from oms.core.book import Book
-from oms.core.core import Core
-from oms.core.judge import LiveJudge
 from oms.core.seen import KEEP
+from oms.core_maker import make_core
 from oms.crashpoints import reached
 from oms.errors import JournalFailure, LeaseLost, OmsError, OperatorError, StoreFailure
 from oms.fix.encode import Encoder, incoming_rules
@@ -38,7 +37,6 @@ from oms.ledger.keeper import Keeper
 from oms.ledger.load import Reader
 from oms.ledger.remedies import database_errors
 from oms.ledger.starts import ledger_facts
-from oms.ledger.traded import restore
 from oms.ledger.writer import Writer
 from oms.ops.barrier import Barrier
 from oms.ops.commands import Commands
@@ -50,13 +48,11 @@ from oms.ops.session_watch import SessionWatch
 from oms.ops.tally import OPEN_ITEMS_LIMIT
 from oms.ops.trading import Trading
 from oms.outbox import Outbox
-from oms.price_watch import PriceWatch
 from oms.senders import outbound_of, too_fast_watches
 from oms.session_maker import SessionMaker
 from oms.standby import Claim
 from oms.standby import claim as take_claim
 from oms.startup_report import StartReport
-from oms.terms import core_terms_of, graces_of
 from oms.throttle_out import LogOuts
 
 log = structlog.get_logger("oms")
@@ -193,37 +189,29 @@ class Gateway:
             config = self._config = self._limits.recover(self._reader, self._report)
         self._report.step("totals")
         reached("recovered")
-        judge = self._make_core(today)
+        self._make_core(today)
         self._make_operators()
         self._make_sessions()
         self._make_flow()
-        self._commands.limits(self._limits, judge, self._flow, self._committer, self._rollover)
+        self._commands.limits(self._limits, self._deciding.judge, self._flow, self._committer, self._rollover)
         self._make_watches()
-        self._commands.additions(self._make_additions(judge))
+        self._commands.additions(self._make_additions())
 
-    def _make_core(self, today: date) -> LiveJudge:
-        """What decides, with totals, prices and breakers as they were."""
-        config = self._config
-        self._barrier = Barrier(False, self._book, config.gateway.state_dir / "kills.json")
+    def _make_core(self, today: date) -> None:
+        self._barrier = Barrier(False, self._book, self._config.gateway.state_dir / "kills.json")
         self.trading.guard(self._barrier)
-        terms = core_terms_of(config)
-        kills, trading = (lambda: self._barrier.kills), (lambda: self._barrier.switched_on)
-        with database_errors(self._url):
-            self._prices = PriceWatch(config, terms.instruments, self._reader)
-        judge = LiveJudge(terms, self._book.is_up, kills, lambda *key: self._committer.recall(*key), trading)
-        self._prices.guard(judge)
-        if judge.exposure is not None:
-            with database_errors(self._url):
-                judge.exposure.load_live(self._book.orders.values())
-                restore(self._reader, judge.exposure, today, terms.instruments, self._rollover)
-        with database_errors(self._url):
-            self._breakers = breaker_watch.restored(
-                config, terms.instruments, self._reader, self._book.orders.values(), today, datetime.now(UTC)
-            )
-        judge.breakers = self._breakers if self._breakers.breakers.groups else None
-        judge.drained = lambda: self._commands.sessions.drained
-        self._core = Core(self._book, judge, dict(terms.brokers), graces_of(config))
-        return judge
+        self._deciding = make_core(
+            self._config,
+            self._book,
+            self._reader,
+            self._url,
+            self._barrier,
+            lambda *key: self._committer.recall(*key),
+            lambda: self._commands.sessions.drained,
+            today,
+            self._rollover,
+        )
+        self._core, self._prices = self._deciding.core, self._deciding.prices
 
     def _make_operators(self) -> None:
         """What comes in, and who may say what."""
@@ -236,10 +224,10 @@ class Gateway:
         self._commands = Commands(
             self._inbox, self._url, self._barrier, self._book, config, lambda: self._engines, self.trading
         )
-        self._commands.breakers(self._breakers)
+        self._commands.breakers(self._deciding.breakers)
         self._commands.prices(self._prices)
         self._metrics.of_prices = self._prices.samples
-        self._metrics.breakers = self._breakers.breakers
+        self._metrics.breakers = self._deciding.breakers.breakers
         self._commands.two_people.recover()
         self._doors = Doors(config, self._commands)
 
@@ -267,7 +255,7 @@ class Gateway:
         self._maker.at_start(self._recovered, self._stop.wait)
         self._engines, self._senders = self._maker.engines, self._maker.senders
 
-    def _make_additions(self, judge: LiveJudge) -> Additions:
+    def _make_additions(self) -> Additions:
         """Sessions that come while others trade."""
         return Additions(
             Running(
@@ -276,7 +264,7 @@ class Gateway:
                 self._lease.run,
                 self._inbox,
                 self._core,
-                judge,
+                self._deciding.judge,
                 self._flow,
                 self._maker,
                 self._metrics.tally,
@@ -317,8 +305,8 @@ class Gateway:
             rules={name: rules for name, spec in config.sessions.items() if (rules := incoming_rules(spec))},
             too_fast=too_fast_watches(self._senders),
         )
-        if self._breakers.breakers.groups:
-            watch = breaker_watch.BreakerWatch(self._breakers, self._metrics.slowest_seconds)
+        if self._deciding.breakers.breakers.groups:
+            watch = breaker_watch.BreakerWatch(self._deciding.breakers, self._metrics.slowest_seconds)
             self._flow.looks.commands = watch.look
 
     def _today(self) -> date:

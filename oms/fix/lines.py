@@ -20,13 +20,14 @@ import socket
 import struct
 import sys
 import termios
-import threading
 import time
 from collections.abc import Iterable
 from typing import NamedTuple
 
 import psutil  # type: ignore[import-untyped]
 import structlog
+
+from oms.fix.watch import Watch
 
 log = structlog.get_logger("oms.lines")
 
@@ -53,43 +54,32 @@ def unsent(descriptor: int) -> int | None:
     return None
 
 
-class LineWatch:
+class LineWatch(Watch):
     """Looks at every connection to or from the sessions' ports."""
 
     def __init__(self, listening: Iterable[int], connecting: Iterable[int], seconds: float) -> None:
+        super().__init__("lines", max(seconds / _LOOKS, _SHORTEST_PAUSE))
         self._listening = frozenset(listening)
         self._connecting = frozenset(connecting)
         self._seconds = seconds
         self._since: dict[Line, tuple[int, float]] = {}  # what waited at the last look, and since when nothing left
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="lines", daemon=True)
 
     def add(self, listening: Iterable[int], connecting: Iterable[int]) -> None:
         """Look at the lines of these ports too."""
         self._listening |= frozenset(listening)
         self._connecting |= frozenset(connecting)
 
-    def start(self) -> None:
-        """Begin to look."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Look no more."""
-        self._ended.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        pause = max(self._seconds / _LOOKS, _SHORTEST_PAUSE)
-        while not self._ended.wait(pause):
-            for line in self.stalled(time.monotonic()):
-                if cut(line):
-                    log.error(
-                        "a counterparty took nothing off its line: the line is cut",
-                        here=f"{line.here[0]}:{line.here[1]}",
-                        there=f"{line.there[0]}:{line.there[1]}",
-                        seconds=self._seconds,
-                        remedy="what it has not got is resent when it logs on; ask it why it does not read",
-                    )
+    def look(self) -> None:
+        """Cut the lines that are stalled."""
+        for line in self.stalled(time.monotonic()):
+            if cut(line):
+                log.error(
+                    "a counterparty took nothing off its line: the line is cut",
+                    here=f"{line.here[0]}:{line.here[1]}",
+                    there=f"{line.there[0]}:{line.there[1]}",
+                    seconds=self._seconds,
+                    remedy="what it has not got is resent when it logs on; ask it why it does not read",
+                )
 
     def stalled(self, now: float) -> list[Line]:
         """The lines out of which nothing went for the configured time although they are full."""

@@ -10,11 +10,12 @@ Thread: one of its own; `silent` may be read from any.
 from __future__ import annotations
 
 import socket
-import threading
 from collections.abc import Callable, Iterable, Mapping
 from time import monotonic
 
 import structlog
+
+from oms.fix.watch import Watch
 
 log = structlog.get_logger("oms.listening")
 
@@ -22,7 +23,7 @@ PAUSE_SECONDS = 3.0
 PATIENCE_SECONDS = 3.0
 
 
-class ListenWatch:
+class ListenWatch(Watch):
     """Asks every port in turn. `accepted`: when an engine last took a connection off a port (monotonic)."""
 
     def __init__(
@@ -33,35 +34,22 @@ class ListenWatch:
         patience: float = PATIENCE_SECONDS,
         stopping: Callable[[], bool] = lambda: False,
     ) -> None:
+        super().__init__("listening", pause)
         self.ports = sorted(set(ports))
         self._accepted = accepted
-        self._pause = pause
         self._patience = patience
         self._stopping = stopping  # then ports close, and that is no news
         self.silent: dict[int, float] = {}  # since when nobody takes connections, by port; replaced as a whole
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="listening", daemon=True)
 
     def start(self) -> None:
         """Begin to ask, where there is a port."""
         if self.ports:
-            self._thread.start()
+            super().start()
 
     def add(self, ports: Iterable[int]) -> None:
         """Ask these ports too, which are open by now."""
         self.ports = sorted({*self.ports, *ports})
-        if not self._thread.is_alive() and not self._ended.is_set():
-            self._thread.start()
-
-    def stop(self) -> None:
-        """Ask no more."""
-        self._ended.set()
-        if self._thread.is_alive():
-            self._thread.join()
-
-    def _run(self) -> None:
-        while not self._ended.wait(self._pause):
-            self.look()
+        self.start()
 
     def look(self) -> None:
         """Ask every port once."""

@@ -12,12 +12,12 @@ Thread: one of its own; `still` may be read from any.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Container, Iterable
 
 import structlog
 
 from oms.fix.engine import Engine
+from oms.fix.watch import Watch
 
 log = structlog.get_logger("oms.turning")
 
@@ -27,7 +27,7 @@ PATIENCE_SECONDS = 5.0
 REMEDY = "orders and reports of this session wait until the gateway is started again; tell the counterparty"
 
 
-class TurnWatch:
+class TurnWatch(Watch):
     """Looks at every session of every engine. `held_back`: sessions that are made to wait just now."""
 
     def __init__(
@@ -38,33 +38,19 @@ class TurnWatch:
         patience: float = PATIENCE_SECONDS,
         stopping: Callable[[], bool] = lambda: False,
     ) -> None:
+        super().__init__("turning", pause)
         self._engines = engines
         self._held_back = held_back
-        self._pause = pause
         self._patience = patience
         self._stopping = stopping  # then threads end, and that is no news
         self.turning: dict[str, bool] = {}  # by session that a thread is to look after; replaced as a whole
         self.still: dict[str, float] = {}  # seconds without a turn, by session; replaced as a whole
         self._late: frozenset[str] = frozenset()  # at the last look
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="turning", daemon=True)
-
-    def start(self) -> None:
-        """Begin to look."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Look no more."""
-        self._ended.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while not self._ended.wait(self._pause):
-            if not self._stopping():
-                self.look()
 
     def look(self) -> None:
         """Look once."""
+        if self._stopping():
+            return
         found = {
             name: seconds
             for engine in self._engines()

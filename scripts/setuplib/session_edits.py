@@ -18,6 +18,39 @@ class Edit(NamedTuple):
     after: str
 
 
+def listens_on(acceptor: str) -> tuple[Edit, Edit]:
+    """A listening thread ended for ever when one connection failed early, or when no descriptor was left."""
+    return (
+        Edit(
+            acceptor,
+            """  while ((!pAcceptor->isStopped() && (socket = socket_accept(s)) != INVALID_SOCKET_HANDLE)) {
+""",
+            """  while (!pAcceptor->isStopped()) {
+    socket = socket_accept(s);
+    if (socket == INVALID_SOCKET_HANDLE) {
+      if (pAcceptor->isStopped() || errno == EBADF || errno == EINVAL || errno == ENOTSOCK) {
+        break;
+      }
+      process_sleep(0.1);
+      continue;
+    }
+""",
+        ),
+        Edit(
+            acceptor,
+            """#include "Utility.h"
+
+namespace FIX {
+""",
+            """#include "Utility.h"
+#include <cerrno>
+
+namespace FIX {
+""",
+        ),
+    )
+
+
 SESSION_EDITS = (
     # A Logon(A) set the numbers back, and emptied the store, before anybody was asked whether it is let in.
     Edit(
@@ -63,32 +96,5 @@ SESSION_EDITS = (
       if (msgType == MsgType_Logon || msgType == MsgType_Logout || msgType == MsgType_ResendRequest
 """,
     ),
-    # A listening thread ended for ever when one connection failed early, or when the process had no descriptor left.
-    Edit(
-        "C++/ThreadedSocketAcceptor.cpp",
-        """  while ((!pAcceptor->isStopped() && (socket = socket_accept(s)) != INVALID_SOCKET_HANDLE)) {
-""",
-        """  while (!pAcceptor->isStopped()) {
-    socket = socket_accept(s);
-    if (socket == INVALID_SOCKET_HANDLE) {
-      if (pAcceptor->isStopped() || errno == EBADF || errno == EINVAL || errno == ENOTSOCK) {
-        break;
-      }
-      process_sleep(0.1);
-      continue;
-    }
-""",
-    ),
-    Edit(
-        "C++/ThreadedSocketAcceptor.cpp",
-        """#include "Utility.h"
-
-namespace FIX {
-""",
-        """#include "Utility.h"
-#include <cerrno>
-
-namespace FIX {
-""",
-    ),
+    *listens_on("C++/ThreadedSocketAcceptor.cpp"),
 )

@@ -10,7 +10,7 @@ holds up nobody, and a handshake that does not go on ends.
 
 from __future__ import annotations
 
-from setuplib.session_edits import BINDING, Edit
+from setuplib.session_edits import BINDING, Edit, listens_on
 
 _CONNECTION = "C++/ThreadedSSLSocketConnection.cpp"
 _ACCEPTOR = "C++/ThreadedSSLSocketAcceptor.cpp"
@@ -164,33 +164,7 @@ TLS_EDITS = (
     ),
     Edit(_ACCEPTOR, _STOP_BEFORE, _STOP_AFTER),
     Edit(_INITIATOR, _STOP_BEFORE, _STOP_AFTER),
-    Edit(
-        _ACCEPTOR,
-        """  while ((!pAcceptor->isStopped() && (socket = socket_accept(s)) != INVALID_SOCKET_HANDLE)) {
-""",
-        """  while (!pAcceptor->isStopped()) {
-    socket = socket_accept(s);
-    if (socket == INVALID_SOCKET_HANDLE) {
-      if (pAcceptor->isStopped() || errno == EBADF || errno == EINVAL || errno == ENOTSOCK) {
-        break;
-      }
-      process_sleep(0.1);
-      continue;
-    }
-""",
-    ),
-    Edit(
-        _ACCEPTOR,
-        """#include "Utility.h"
-
-namespace FIX {
-""",
-        """#include "Utility.h"
-#include <cerrno>
-
-namespace FIX {
-""",
-    ),
+    *listens_on(_ACCEPTOR),
     # The address to connect from was read and not used.
     Edit(
         _INITIATOR,
