@@ -338,16 +338,8 @@ class Gateway:
 
     def _start_metrics(self) -> None:
         """Before anything is written: the endpoint's port may be taken."""
-        self._metrics.tally.ages(
-            self._reader.rows(
-                "SELECT item_id, kind, severity, opened_at FROM exception_items WHERE state = 'open'"
-                " ORDER BY opened_at LIMIT %s",
-                OPEN_ITEMS_LIMIT,
-            )
-        )
-        open_items = self._reader.rows(
-            "SELECT kind, count(*) AS number FROM exception_items WHERE state = 'open' GROUP BY kind"
-        )
+        oldest, open_items = self._reader.open_items(OPEN_ITEMS_LIMIT)
+        self._metrics.tally.ages(oldest)
         self._report.found("items_open", {row["kind"]: row["number"] for row in open_items})
         trading, lease = (lambda: self._barrier.trading), self._lease
         self._metrics.watch(self._book, self._committer, self._senders, trading, lease, open_items)

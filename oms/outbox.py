@@ -35,6 +35,7 @@ log = structlog.get_logger("oms.outbox")
 CHUNK = 500
 QUEUE_LIMIT = 5000
 _IN_FLIGHT_SECONDS = 0.2
+_STALE = timedelta(seconds=10)  # what was decided since the start leaves no older than this, or than the window
 _LEDGER_PAUSE = 0.5  # seconds until a ledger that is gone is asked again
 _LOOK_SECONDS = 0.25  # how often who waits for a broker's logon or for the lease looks again
 # To a client several messages leave in one call of the engine. To a broker one by one: the kill switch is asked
@@ -296,8 +297,8 @@ class Sender:
             messages = [self._message(row) for row in rows]
             together = _TOGETHER[self.role]
             for some in (messages[start : start + together] for start in range(0, len(messages), together)):
-                if self._too_old(some[0]):
-                    self._refuse([(some[0], self._older)], notes)
+                if reason := self._too_late(some[0]):
+                    self._refuse([(some[0], reason)], notes)
                 elif not self._settle(some, notes):
                     self._note(notes)
                     self._close_reader()
@@ -312,12 +313,20 @@ class Sender:
         text = bytes(row["raw"]).decode("utf-8", "surrogateescape")
         return Message(row["seq"], self.session, row["msg_type"], text, row["received_at"], row["order_id"] or "")
 
-    def _too_old(self, message: Message) -> bool:
-        age = datetime.now(UTC) - message.decided_at
-        if self.role != "broker" or age <= self._window:
-            return False
+    def _too_late(self, message: Message) -> str:
+        """Why a message from the ledger may not leave any more, '' if it may.
+
+        The ledger also has what was decided while this sender was catching up: to that the window does not apply,
+        so that with a window of 0 the first order after a logon leaves.
+        """
+        of_before = message.decided_at < self._started_at
+        limit = self._window if of_before else max(self._window, _STALE)
+        if self.role != "broker" or datetime.now(UTC) - message.decided_at <= limit:
+            return ""
         # A cancel is never too old, but for one that only makes room for the new order of a replace.
-        return message.msg_type in "DG" or is_for_replace(cl_ord_id_of(message.text))
+        if message.msg_type not in "DG" and not is_for_replace(cl_ord_id_of(message.text)):
+            return ""
+        return self._older if of_before else f"waited for more than {limit.total_seconds():.0f} s for {self.session}"
 
 
 class Outbox:

@@ -210,6 +210,16 @@ class Reader:
             request = Request(**row)
             book.mass_cancels[request.broker_cl_ord_id] = MassCancel(request, broker, frozenset(order_ids[broker]))
 
+    def open_items(self, limit: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        """The oldest exception items that are open, and how many of each kind there are."""
+        oldest = self.rows(
+            "SELECT item_id, kind, severity, opened_at FROM exception_items WHERE state = 'open'"
+            " ORDER BY opened_at LIMIT %s",
+            limit,
+        )
+        counted = "SELECT kind, count(*) AS number FROM exception_items WHERE state = 'open' GROUP BY kind"
+        return oldest, self.rows(counted)
+
     def unanswered(self, book: Book) -> None:
         """The open item of each broker that did not answer for all its orders; the oldest, if there are several."""
         for row in self.rows(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import threading
+from datetime import timedelta
 
 import pytest
 
+from oms import outbox
 from tests.flow.outbox_desk import AGES_AGO, MakeDesk, make_desk, sent
 from tests.system.house import until
 
@@ -194,6 +196,35 @@ def test_an_order_older_than_the_window_is_refused_at_the_logon_and_a_cancel_lea
     ]
     assert desk.hears(5) == [*refused, *sent(3)]
     assert desk.line.left == [3]
+
+
+def test_with_a_window_of_0_the_first_order_after_a_logon_leaves_though_the_sender_is_still_catching_up(
+    make_desk: MakeDesk,
+) -> None:
+    desk = make_desk(window=0)
+    desk.ledger.gone = True
+    desk.up()
+    desk.commit(1)
+    until(lambda: desk.ledger.reads > 1, "the sender is catching up")
+    desk.ledger.gone = False
+    assert desk.hears(1) == sent(1)
+    desk.commit(2)
+    assert desk.hears(2) == sent(1, 2)
+
+
+def test_an_order_of_this_run_that_waited_for_long_in_the_ledger_is_refused_and_a_cancel_leaves(
+    make_desk: MakeDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox, "_STALE", timedelta(0))
+    desk = make_desk(window=0)
+    desk.ledger.gone = True
+    desk.up()
+    desk.commit(1)
+    desk.commit(2, kind="F")
+    until(lambda: desk.ledger.reads > 1, "the sender is catching up")
+    desk.ledger.gone = False
+    reason = "waited for more than 0 s for S"
+    assert desk.hears(3) == [(1, "refused", None, reason), (1, "not sent", "1", reason), *sent(2)]
 
 
 def test_a_ledger_that_is_gone_is_waited_for_while_catching_up(make_desk: MakeDesk) -> None:
