@@ -5,6 +5,8 @@ The gateway's own flow decides and writes it; the committer and the engine are l
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -25,6 +27,37 @@ from oms.terms import core_terms_of
 
 BROKER = "BROKER2"
 SOH = "\x01"
+
+
+@contextmanager
+def _desk(config: Config, url: str) -> Iterator[tuple[Flow, Reader, int]]:
+    """A flow on the ledger as it is, a reader of it, and the broker's last MsgSeqNum(34)."""
+    writer, reader = Writer(url), Reader(url)
+    writer.connect()
+    try:
+        last_batch, last_seq = writer.read_head()
+        book = Book(next_seq=last_seq + 1)
+        reader.sessions(book)
+        for order in reader.live_orders():
+            book.add(order)
+        for state in book.sessions.values():
+            state.logged_on = True
+        flow = _flow(config, book, _Direct(writer, reader), last_batch + 1)
+        yield flow, reader, book.sessions[BROKER].in_msg_seq_num
+    finally:
+        writer.close()
+        reader.close()
+
+
+def _children(reader: Reader, finished: bool) -> list[dict[str, Any]]:
+    """The broker's orders, the oldest first; finished ones each with an ExecID(17)."""
+    executions = " JOIN (SELECT DISTINCT ON (child_id) child_id, exec_id FROM fills) AS one USING (child_id)"
+    return reader.rows(
+        f"SELECT * FROM child_orders{executions if finished else ''}"
+        " WHERE broker = %s AND finished = %s ORDER BY sent_seq LIMIT 2",
+        BROKER,
+        finished,
+    )
 
 
 class _Direct:
@@ -53,32 +86,32 @@ class _Silent:
 
 def tell_late_news(config: Config, url: str) -> tuple[str, str]:
     """Write it; returns the OrderIDs(37) of the order that was busted and of the one that was filled."""
-    writer, reader = Writer(url), Reader(url)
-    writer.connect()
-    try:
-        last_batch, last_seq = writer.read_head()
-        book = Book(next_seq=last_seq + 1)
-        reader.sessions(book)
-        for order in reader.live_orders():
-            book.add(order)
-        for state in book.sessions.values():
-            state.logged_on = True
-        flow = _flow(config, book, _Direct(writer, reader), last_batch + 1)
-        chosen = "broker = %s AND child_orders.finished = {} ORDER BY child_orders.sent_seq LIMIT 1"
-        old = reader.rows(
-            "SELECT child_orders.*, exec_id FROM child_orders JOIN fills USING (child_id, broker) WHERE "
-            + chosen.format("true"),
-            BROKER,
-        )[0]
-        alive = reader.rows("SELECT * FROM child_orders WHERE " + chosen.format("false"), BROKER)[0]
-        number = book.sessions[BROKER].in_msg_seq_num
-        flow.process([_report(number + 1, old, {150: "H", 39: "0", 17: "late-1", 19: old["exec_id"], 14: "0"})])
+    with _desk(config, url) as (flow, reader, number):
+        old, alive = _children(reader, finished=True)[0], _children(reader, finished=False)[0]
+        bust = {150: "H", 39: "0", 17: "late-1", 19: old["exec_id"], 14: "0"}
+        flow.process([_report(number + 1, old, bust)])
         fill = {150: "F", 39: "1", 17: "late-2", 32: "10", 31: "240", 14: str(alive["cum_qty"] + 10)}
         flow.process([_report(number + 2, alive, fill)])
-    finally:
-        writer.close()
-        reader.close()
     return old["order_id"], alive["order_id"]
+
+
+def tell_under_two_names(config: Config, url: str) -> str:
+    """A broker fills a finished order under its OrderID(37) alone, and then gives it another; returns ours."""
+    with _desk(config, url) as (flow, reader, number):
+        child = _children(reader, finished=True)[1]
+        fill = {
+            150: "F",
+            39: "2",
+            17: "late-3",
+            32: "10",
+            31: "240",
+            11: "none of ours",
+            14: str(child["cum_qty"] + 10),
+        }
+        flow.process([_report(number + 1, child, fill)])
+        news = {150: "I", 39: "2", 17: "late-4", 37: "another", 14: str(child["cum_qty"] + 10)}
+        flow.process([_report(number + 2, child, news)])
+    return str(child["order_id"])
 
 
 def _flow(config: Config, book: Book, ledger: _Direct, next_batch: int) -> Flow:
