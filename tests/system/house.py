@@ -195,7 +195,7 @@ class House:
 
         self._thread = threading.Thread(target=run, name="gateway")
         self._thread.start()
-        assert opened.wait(60), "the gateway did not start"
+        assert opened.wait(120), "the gateway did not start"
         if self.error is not None:
             self._thread.join()
             self.gateway = None
