@@ -11,6 +11,7 @@ import json
 import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
@@ -28,7 +29,7 @@ from oms.sim.flow import Plan, generate, read_plans
 from oms.sim.matching import Instrument, read_instruments
 from oms.sim.record import to_json
 from oms.sim.script import read_behaviour
-from oms.sim.session import VERSIONS, SessionSpec
+from oms.sim.session import VERSIONS, SessionSpec, tls_settings
 from oms.sim.station import Station
 
 STATUS_SECONDS = 1.0
@@ -57,6 +58,13 @@ def _session_options(command: Any) -> Any:
             required=True,
             help="Directory of the FIX store, record.jsonl and summary.json; run again with it to go on.",
         ),
+        click.option(
+            "--tls",
+            type=FILE,
+            nargs=3,
+            metavar="CERTIFICATE KEY AUTHORITY",
+            help="TLS: PEM files of its certificate, its key, and the authority of the other side's certificate.",
+        ),
         click.option("--seed", type=int, default=1, show_default=True, help="Seed of everything random."),
         click.option("--symbols", type=FILE, help="instruments.csv of the gateway: symbols, prices, ticks, lots."),
         click.option("--json", "as_json", is_flag=True, help="A JSON status line each second, the summary last."),
@@ -83,6 +91,7 @@ def broker(
     sender: str | None,
     target: str,
     directory: Path,
+    tls: tuple[Path, Path, Path] | None,
     seed: int,
     symbols: Path | None,
     as_json: bool,
@@ -95,7 +104,7 @@ def broker(
     until it is stopped.
     """
     with _operator_errors(context, "oms sim broker"):
-        spec = SessionSpec(name, "acceptor", version, sender or name, target, port, directory)
+        spec = _secured(SessionSpec(name, "acceptor", version, sender or name, target, port, directory), tls)
         rules = read_behaviour(behaviour) if behaviour else None
         instruments = _instruments(symbols)
         station = BrokerSim(spec, rules, seed=seed, instruments=instruments, drop_copy_port=drop_copy_port or 0)
@@ -143,6 +152,7 @@ def client(
     sender: str | None,
     target: str,
     directory: Path,
+    tls: tuple[Path, Path, Path] | None,
     seed: int,
     symbols: Path | None,
     as_json: bool,
@@ -168,7 +178,7 @@ def client(
         plans: Iterator[Plan] = (
             iter(read_plans(orders)) if orders else generate(number or 0, seed, instruments, accounts)
         )
-        spec = SessionSpec(name, "initiator", version, sender or name, target, port, directory, host)
+        spec = _secured(SessionSpec(name, "initiator", version, sender or name, target, port, directory, host), tls)
         station = ClientSim(
             spec,
             plans,
@@ -188,6 +198,11 @@ def _operator_errors(context: click.Context, command: str) -> Iterator[None]:
     except OperatorError as error:
         click.echo(f"{command}: {error}", err=True)
         context.exit(2)
+
+
+def _secured(spec: SessionSpec, tls: tuple[Path, Path, Path] | None) -> SessionSpec:
+    """The session, over TLS where files for it are given. Raises OperatorError."""
+    return replace(spec, tls=True, settings=tls_settings(spec.direction, *tls)) if tls else spec
 
 
 def _instruments(path: Path | None) -> Mapping[str, Instrument] | None:

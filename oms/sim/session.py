@@ -41,7 +41,7 @@ class SessionSpec:
     heartbeat_seconds: int = 30
     settings: Mapping[str, str] | None = None
     credentials: Credentials | None = None  # of our Logon(A)
-    tls: bool = False  # the certificates are among the settings
+    tls: bool = False  # the certificates are among the settings, see `tls_settings`
 
     def __post_init__(self) -> None:
         if self.version not in BEGIN_STRINGS:
@@ -73,6 +73,25 @@ def field_tags(version: str) -> Mapping[str, int]:
         for field in ElementTree.parse(path).getroot().iterfind("fields/field"):
             tags[field.attrib["name"]] = int(field.attrib["number"])
     return tags
+
+
+def tls_settings(direction: str, certificate: Path, key: Path, authorities: Path) -> dict[str, str]:
+    """The settings of a TLS session that shows this certificate, and asks the other side for one of `authorities`.
+
+    Raises OperatorError where a file is not there: the engine would only say that it could not connect.
+    """
+    for path in (certificate, key, authorities):
+        if not path.is_file():
+            raise OperatorError(
+                f"{path}: no such file; TLS needs a certificate, its key and the authority's certificate"
+            )
+    side = "Server" if direction == "acceptor" else "Client"
+    keys = {
+        f"{side}CertificateFile": str(certificate),
+        f"{side}CertificateKeyFile": str(key),
+        "CertificationAuthoritiesFile": str(authorities),
+    }
+    return {**keys, "CertificateVerifyLevel": "1"} if side == "Server" else keys
 
 
 def settings_text(spec: SessionSpec) -> str:

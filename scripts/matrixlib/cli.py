@@ -23,6 +23,7 @@ from oms.demo.processes import DemoFailure
 from oms.demo.progress import Progress
 from oms.demo.stage import Options
 from stormlib.ending import conduct
+from stormlib.storm import spoken
 
 FAILED = 1
 SHOWN = 8
@@ -34,6 +35,7 @@ Examples:
   scripts/crash_matrix --list                             the cells, without doing anything
   scripts/crash_matrix --only committed                   one step, while trading and in a start
   scripts/crash_matrix --only 'postgres/*' --only line/all_cut
+  scripts/crash_matrix --tls --only 'line/*'              with every session over TLS
   scripts/crash_matrix --json matrix.json                 all of them, some ten minutes
 """
 
@@ -45,6 +47,7 @@ Examples:
 @click.option("--orders", type=click.IntRange(10, 1000), default=40, show_default=True, help="Orders of each cell.")
 @click.option("--rate", type=click.FloatRange(5, 400), default=40.0, show_default=True, help="Orders a second.")
 @click.option("--seed", type=click.IntRange(0), help="Makes the same orders again.  [default: a new one]")
+@click.option("--tls", is_flag=True, help="Every session of clients and brokers over TLS.")
 @click.option("--seconds", type=click.FloatRange(30), help="No cell begins later than this.  [default: 60 per cell]")
 @click.option("--dir", "directory", type=click.Path(file_okay=False, path_type=Path),
               help="Keep everything here.  [default: a new one, removed if all is well]")  # fmt: skip
@@ -52,8 +55,8 @@ Examples:
     "--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Figures, as JSON, to FILE."
 )
 def main(
-    patterns: tuple[str, ...], listed: bool, orders: int, rate: float, seed: int | None, seconds: float | None,
-    directory: Path | None, json_file: Path | None,
+    patterns: tuple[str, ...], listed: bool, orders: int, rate: float, seed: int | None, tls: bool,
+    seconds: float | None, directory: Path | None, json_file: Path | None,
 ) -> None:  # fmt: skip
     """Break the gateway, its Postgres and its lines at every named step while it trades; prove that nothing is lost.
 
@@ -72,16 +75,18 @@ def main(
     where = directory or Path(tempfile.mkdtemp(prefix="oms-matrix-"))
     options = Options(where, orders, random.randrange(1_000_000) if seed is None else seed)
     bound = seconds or len(wanted) * SECONDS_A_CELL + SECONDS_BESIDES
-    run = partial(_run, options, wanted, rate, bound)
+    run = partial(_run, options, wanted, rate, tls, bound)
     conduct("scripts/crash_matrix", where, run, json_file, keep=directory is not None)
 
 
-def _run(options: Options, wanted: list[Cell], rate: float, bound: float, interrupts: Interrupts) -> dict[str, Any]:
+def _run(
+    options: Options, wanted: list[Cell], rate: float, tls: bool, bound: float, interrupts: Interrupts
+) -> dict[str, Any]:
     progress = Progress(Console(stderr=True, highlight=False))
     played: list[Played] = []
     left: list[Cell] = []
     with progress, opened(options.directory) as place, Matrix(place, options, progress, interrupts) as matrix:
-        matrix.orders_a_second = rate
+        matrix.orders_a_second, matrix.tls = rate, tls
         matrix.open()
         progress.say(f"matrix: {len(wanted)} cells, {options.orders} orders each, seed {options.seed}")
         for number, cell in enumerate(wanted):
@@ -98,8 +103,9 @@ def _run(options: Options, wanted: list[Cell], rate: float, bound: float, interr
             if one.problems:
                 left = wanted[number + 1 :]
                 break
+        lines = {"tls": tls, "connections": matrix.lines()}
     unmount(options.directory / "state")
-    content = _document(options, played, left, progress.seconds)
+    content = {**_document(options, played, left, progress.seconds), **lines}
     shown = Console()
     _tell(shown if shown.is_terminal else Console(width=WIDE), played, left, content)
     return content
@@ -161,8 +167,10 @@ def _tell(out: Console, played: Sequence[Played], left: Sequence[Cell], content:
         click.echo(f"  not played: {cell.name}")
     held = sum(1 for one in played if one.ok and not one.skipped)
     verdict = "Every promise held in every cell." if content["ok"] else "NOT every promise held."
+    connections = content["connections"]
+    click.echo(f"lines: {', '.join(f'{number} {kind}' for kind, number in connections.items())} connections")
     skipped = sum(1 for one in played if one.skipped)
     click.echo(
-        f"{verdict} {held} of {len(played) + len(left)} cells held, {skipped} left out, seed {content['seed']},"
-        f" {content['seconds']:.0f} s."
+        f"{verdict} {held} of {len(played) + len(left)} cells held, {skipped} left out,"
+        f" {spoken(tls=content['tls'])} lines, seed {content['seed']}, {content['seconds']:.0f} s."
     )

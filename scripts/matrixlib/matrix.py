@@ -133,7 +133,7 @@ class Matrix(Breakages):
                 self._wait_for_quiet()
             except DemoFailure as error:
                 problems.append(str(error))
-            problems += self._complaints()
+            problems += [*self._complaints(), *self.other_lines()]
         verdict = self._judged(problems)
         orders, fills = (now - then for now, then in zip(self._counts(), before, strict=True))
         return Played(cell, what, seconds, orders, fills, verdict, tuple(problems))

@@ -26,7 +26,7 @@ from oms.ledger.replay import verify_tables
 from oms.ledger.verify import verify_chain
 from stormlib.ending import conduct
 from stormlib.rounds import rounds
-from stormlib.storm import Happened, Storm
+from stormlib.storm import Happened, Storm, spoken
 from stormlib.verdict import Verdict, judge
 
 FAILED = 1
@@ -37,6 +37,7 @@ EPILOG = """
 Examples:
   scripts/crash_storm --orders 300 --kills 4 --seed 1          half a minute
   scripts/crash_storm --orders 2000 --kills 12 --seed 1        about two minutes
+  scripts/crash_storm --orders 1500 --kills 8 --seed 41 --tls  every session over TLS
   scripts/crash_storm --json storm.json                        the whole of it: 20,000 orders, 100 kills
 """
 
@@ -46,6 +47,7 @@ Examples:
 @click.option("--kills", type=click.IntRange(1, 1_000), default=100, show_default=True, help="SIGKILLs.")
 @click.option("--seed", type=click.IntRange(0), help="Makes the same orders and rounds again.  [default: a new one]")
 @click.option("--rate", type=click.FloatRange(2, 400), default=100.0, show_default=True, help="Orders a second.")
+@click.option("--tls", is_flag=True, help="Every session of clients and brokers over TLS.")
 @click.option(
     "--seconds", type=click.FloatRange(30), help="No kill later than this.  [default: 20 per kill, and more]"
 )
@@ -55,8 +57,8 @@ Examples:
     "--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Figures, as JSON, to FILE."
 )
 def main(
-    orders: int, kills: int, seed: int | None, rate: float, seconds: float | None, directory: Path | None,
-    json_file: Path | None,
+    orders: int, kills: int, seed: int | None, rate: float, tls: bool, seconds: float | None,
+    directory: Path | None, json_file: Path | None,
 ) -> None:  # fmt: skip
     """Kill the gateway at random while it trades, again and again, and prove that nothing is lost or doubled.
 
@@ -69,15 +71,17 @@ def main(
     bound = seconds or kills * SECONDS_A_KILL + orders / rate + SECONDS_BESIDES
     where = directory or Path(tempfile.mkdtemp(prefix="oms-storm-"))
     options = Options(where, orders, chosen)
-    run = partial(_run, options, kills, rate, bound)
+    run = partial(_run, options, kills, rate, tls, bound)
     conduct("scripts/crash_storm", where, run, json_file, keep=directory is not None)
 
 
-def _run(options: Options, kills: int, rate: float, bound: float, interrupts: Interrupts) -> dict[str, Any]:
+def _run(
+    options: Options, kills: int, rate: float, tls: bool, bound: float, interrupts: Interrupts
+) -> dict[str, Any]:
     progress = Progress(Console(stderr=True, highlight=False))
     plan = rounds(kills, options.seed)
     with progress, opened(options.directory) as place, Storm(place, options, progress, interrupts) as storm:
-        storm.orders_a_second = rate
+        storm.orders_a_second, storm.tls = rate, tls
         storm.open()
         progress.say(f"storm: {options.orders} orders, {kills} kills, {len(plan)} rounds, seed {options.seed}")
         happened = storm.rage(plan, bound)
@@ -89,7 +93,8 @@ def _run(options: Options, kills: int, rate: float, bound: float, interrupts: In
         if happened.skipped:
             problems.append(f"{happened.skipped} rounds were left out, because --seconds was over")
         verdict = judge(views, compared, chain, replay, problems)
-        content = _document(options, rate, happened, verdict, progress.seconds)
+        lines = {"tls": tls, "connections": storm.lines()}
+        content = {**_document(options, rate, happened, verdict, progress.seconds), **lines}
     _tell(Console(), content)
     return content
 
@@ -142,8 +147,8 @@ def _tell(out: Console, content: dict[str, Any]) -> None:
     items = ", ".join(f"{count} {kind}" for kind, count in content["exception_items"].items()) or "none"
     click.echo(f"exception items: {items}")
     click.echo(f"recovery, seconds: {json.dumps(content['recovery_seconds'])}")
+    connections = content["connections"]
+    click.echo(f"lines: {', '.join(f'{number} {kind}' for kind, number in connections.items())} connections")
     verdict = "Every promise held." if content["ok"] else "NOT every promise held."
-    did = (
-        f"{content['orders']:,} orders, {content['kills']} kills, seed {content['seed']}, {content['seconds']:.0f} s"
-    )
-    click.echo(f"{verdict} {did}.")
+    did = f"{content['orders']:,} orders, {content['kills']} kills, {spoken(tls=content['tls'])} lines"
+    click.echo(f"{verdict} {did}, seed {content['seed']}, {content['seconds']:.0f} s.")

@@ -10,11 +10,13 @@ from __future__ import annotations
 import socket
 import struct
 import threading
+from collections import Counter
 from collections.abc import Iterable
 from contextlib import suppress
 from typing import Literal
 
 CHUNK = 65_536
+HANDSHAKE = b"\x16"  # the first byte of a TLS connection; that of one without is the 8 of BeginString(8)
 LOOPBACK = "127.0.0.1"
 Towards = Literal["target", "caller"]
 RESET = struct.pack("ii", 1, 0)  # SO_LINGER of no time: closing sends a reset and drops what is queued
@@ -25,6 +27,7 @@ class Link:
 
     def __init__(self, listen: int, target: int, *, buffer: int = 0) -> None:
         """`buffer`: bytes that the system may keep for us per direction; 0 leaves that to it."""
+        self.carried: Counter[str] = Counter()  # connections by what their caller's first byte says: TLS or plain
         self._target = target
         self._buffer = buffer
         self._chunk = min(CHUNK, buffer or CHUNK)
@@ -91,6 +94,10 @@ class Link:
             for ways in ((near, far, target), (far, near, caller)):
                 threading.Thread(target=self._carry, args=ways, daemon=True).start()
 
+    def _began(self, data: bytes) -> None:
+        with self._lock:
+            self.carried["TLS" if data.startswith(HANDSHAKE) else "plain"] += 1
+
     def _bound(self, end: socket.socket) -> None:
         if self._buffer:
             end.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._buffer)
@@ -108,8 +115,12 @@ class Link:
         return far
 
     def _carry(self, one: socket.socket, other: socket.socket, flowing: threading.Event) -> None:
+        fresh = flowing is self._flowing["target"]  # who calls speaks first, with TLS and without
         with suppress(OSError):
             while data := one.recv(self._chunk):
+                if fresh:
+                    self._began(data)
+                    fresh = False
                 flowing.wait()
                 other.sendall(data)
             other.shutdown(socket.SHUT_WR)  # the other direction ends by itself

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections import Counter
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -25,12 +26,18 @@ from oms.errors import OperatorError
 from oms.ledger.embedded import EmbeddedPostgres
 from oms.ledger.records import SessionActivity
 from oms.ledger.remedies import database_errors
+from stormlib.certificates import Certificates
 from stormlib.links import Link, close_all
 from stormlib.rounds import Round
 
 DIE_SECONDS = 5.0  # a gateway that shall die at a step gets so long after its share is reached
 RECOVERY_SECONDS = 90.0
 GATEWAYS_CONNECTIONS = text("SELECT pid FROM pg_stat_activity WHERE application_name IN ('oms writer', 'oms reader')")
+
+
+def spoken(*, tls: bool) -> str:
+    """What the lines carry, as relays and verdicts call it."""
+    return "TLS" if tls else "plain"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +84,7 @@ class Storm(Stage):
     """The stage of one storm."""
 
     orders_a_second = 100.0
+    tls = False  # every session, of clients and of brokers
 
     def __enter__(self) -> Storm:
         self.place.breakers = False
@@ -91,7 +99,31 @@ class Storm(Stage):
         """The first thing after the configuration is written: from here on everybody else talks to the relays."""
         if not self._links:
             self._interpose()
+            if self.tls:
+                self._secure()
         super()._write_orders(more)
+
+    def _secure(self) -> None:
+        directory = self.place.directory
+        self._certificates = Certificates(directory / "certificates")
+        sessions = directory / "sessions.cfg"
+        text = sessions.read_text()
+        assert "[DEFAULT]\n" in text
+        sessions.write_text(text.replace("[DEFAULT]\n", f"[DEFAULT]\n{self._certificates.of_gateway()}", 1))
+
+    def _simulator(self, name: str, version: str, port: int) -> list[str]:
+        tls = self._certificates.of_simulator(name) if self.tls else []
+        return [*super()._simulator(name, version, port), *tls]
+
+    def lines(self) -> dict[str, int]:
+        """Connections that the relays carried, by what was spoken on them: TLS or plain."""
+        return dict(sum((link.carried for link in self._links.values()), Counter()))
+
+    def other_lines(self) -> list[str]:
+        """A problem, where a line was not what it should be."""
+        wanted = spoken(tls=self.tls)
+        others = {kind: number for kind, number in self.lines().items() if kind != wanted}
+        return [f"the lines should have been {wanted}, but {others} were carried"] if others else []
 
     def _interpose(self) -> None:
         ports = self.place.ports
@@ -121,7 +153,7 @@ class Storm(Stage):
             if self._storm_processes.children[GATEWAY].ended is not None:
                 happened.problems.append("the gateway does not run, see the line above")
         self._progress.done()
-        happened.problems += self._complaints()
+        happened.problems += [*self._complaints(), *self.other_lines()]
         return happened
 
     def _rounds(self, plan: list[Round], seconds: float, began: Moment, happened: Happened) -> None:
