@@ -153,6 +153,16 @@ class Breakages(Storm):
             link.cut()
         return "every connection cut"
 
+    def cut_within(self, _: str) -> str:
+        """Every connection is reset in the middle of a message, or of its TLS record, that is on its way."""
+        for link in self._links.values():
+            link.cut_within()
+        doomed = sum(link.doomed for link in self._links.values())
+        self._until(
+            lambda: not any(link.doomed for link in self._links.values()), HALF_OPEN_SECONDS, "lines to be cut"
+        )
+        return f"{doomed} connections cut, each after half of what came next"
+
     def lose_packets(self, name: str) -> str:
         """The other side is gone without a word; for a broker until the gateway's heartbeats find out."""
         link, moment = self._links[name], Moment.now()

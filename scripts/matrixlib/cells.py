@@ -85,6 +85,7 @@ def _postgres() -> list[Cell]:
 def _lines() -> list[Cell]:
     return [
         Cell("line", "all_cut", "cut_all"),
+        Cell("line", "cut_within", "cut_within"),
         Cell("line", "client_half_open", "lose_packets", "clients"),
         Cell("line", "broker_half_open", "lose_packets", "BROKER1"),
         Cell("line", "client_stalled", "stop_reading", "clients", BURST, BURST_RATE),

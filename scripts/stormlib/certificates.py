@@ -69,9 +69,8 @@ class Certificates:
         }
         return "".join(f"{key}={value}\n" for key, value in keys.items())
 
-    def of_simulator(self, name: str) -> list[str]:
-        """What `oms sim` is told; the same certificate each time it is started."""
+    def of_simulator(self, name: str) -> tuple[Path, Path, Path]:
+        """Its certificate, its key and the authority; the same ones each time."""
         if name not in self._simulators:
             self._simulators[name] = self._authority.sign(name)
-        signed = self._simulators[name]
-        return ["--tls", str(signed.certificate), str(signed.key), str(self._authority.certificate)]
+        return *self._simulators[name], self._authority.certificate

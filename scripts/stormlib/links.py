@@ -28,12 +28,14 @@ class Link:
     def __init__(self, listen: int, target: int, *, buffer: int = 0) -> None:
         """`buffer`: bytes that the system may keep for us per direction; 0 leaves that to it."""
         self.carried: Counter[str] = Counter()  # connections by what their caller's first byte says: TLS or plain
+        self.port = listen
         self._target = target
         self._buffer = buffer
         self._chunk = min(CHUNK, buffer or CHUNK)
         self._flowing = {towards: threading.Event() for towards in ("target", "caller")}
         self.release()
         self._open: set[socket.socket] = set()
+        self._doomed: set[socket.socket] = set()
         self._lock = threading.Lock()
         self._closed = False
         self._listener = socket.create_server((LOOPBACK, listen))
@@ -43,10 +45,20 @@ class Link:
     def cut(self) -> int:
         """Reset every connection; returns how many there were."""
         with self._lock:
-            ends, self._open = self._open, set()
+            ends, self._open, self._doomed = self._open, set(), set()
         for end in ends:
             _reset(end)
         return len(ends) // 2
+
+    def cut_within(self) -> None:
+        """Reset every connection in the middle of what it carries next: half of a message or TLS record arrives."""
+        with self._lock:
+            self._doomed |= self._open
+
+    @property
+    def doomed(self) -> int:
+        """Connections that `cut_within` is still to reset, because nothing has come since."""
+        return len(self._doomed) // 2
 
     def stall(self, seconds: float) -> None:
         """Carry nothing for a while, without closing anything."""
@@ -122,11 +134,16 @@ class Link:
                     self._began(data)
                     fresh = False
                 flowing.wait()
+                if one in self._doomed:
+                    other.sendall(data[: len(data) // 2])
+                    break
                 other.sendall(data)
-            other.shutdown(socket.SHUT_WR)  # the other direction ends by itself
-            return
+            else:
+                other.shutdown(socket.SHUT_WR)  # the other direction ends by itself
+                return
         with self._lock:
             self._open -= {one, other}
+            self._doomed -= {one, other}
         for end in (one, other):
             _reset(end)
 

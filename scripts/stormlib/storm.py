@@ -112,7 +112,7 @@ class Storm(Stage):
         sessions.write_text(text.replace("[DEFAULT]\n", f"[DEFAULT]\n{self._certificates.of_gateway()}", 1))
 
     def _simulator(self, name: str, version: str, port: int) -> list[str]:
-        tls = self._certificates.of_simulator(name) if self.tls else []
+        tls = ["--tls", *map(str, self._certificates.of_simulator(name))] if self.tls else []
         return [*super()._simulator(name, version, port), *tls]
 
     def lines(self) -> dict[str, int]:

@@ -34,7 +34,8 @@ from oms.ledger.database import connect
 from oms.ledger.database import engine as ledger_engine
 from oms.ledger.verify import verify_chain
 from oms.sim.peer import FixPeer
-from oms.sim.session import BEGIN_STRINGS
+from oms.sim.session import BEGIN_STRINGS, tls_settings
+from stormlib.certificates import Certificates
 from tests.system.nursery import Forked, Nursery
 
 SECONDS = 15.0
@@ -118,6 +119,7 @@ class House:
         self.broker_ports = dict(zip(brokers, ports[1:], strict=True))
         self.config_file = directory / "oms.toml"
         self.peers: dict[str, FixPeer] = {}
+        self.certificates: Certificates | None = None
         self.gateway: Gateway | None = None
         self.process: Forked | None = None
         self.error: BaseException | None = None
@@ -172,6 +174,13 @@ class House:
             lines.append("DefaultApplVerID=FIX.5.0SP2")
         lines.append(f"OmsDialect={self.dialects.get(name, DIALECT_OF[version])}\n{more}")
         return "\n".join(lines) + "\n"
+
+    def secure(self) -> None:
+        """Every session over TLS, with certificates on both sides; before anybody is started."""
+        self.certificates = Certificates(self.directory / "certificates")
+        sessions = self.directory / "sessions.cfg"
+        lines = f"[DEFAULT]\n{self.certificates.of_gateway()}"
+        sessions.write_text(sessions.read_text().replace("[DEFAULT]\n", lines))
 
     @property
     def config(self) -> Config:
@@ -233,13 +242,17 @@ class House:
         """The counterparty of this name, made and started at the first call."""
         if name not in self.peers:
             client = name in self.clients
+            direction = "initiator" if client else "acceptor"
+            files = None if self.certificates is None else self.certificates.of_simulator(name)
             self.peers[name] = FixPeer(
-                "initiator" if client else "acceptor",
+                direction,
                 (self.clients | self.brokers)[name],
                 name,
                 self.comp_id,
                 self.client_port if client else self.broker_ports[name],
                 self.directory / "peers" / name,
+                tls=files is not None,
+                settings={} if files is None else tls_settings(direction, *files),
             ).start()
         return self.peers[name]
 

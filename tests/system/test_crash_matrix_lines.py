@@ -1,12 +1,18 @@
-"""A counterparty that keeps its line and reads nothing holds up nobody else; nothing is lost or doubled (I2, I10)."""
+"""A counterparty that keeps its line and reads nothing holds up nobody else; nothing is lost or doubled (I2, I10).
+
+So too over TLS, and for lines that are cut in the middle of a message, or of its TLS record.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from threading import Event, Thread
 from typing import NamedTuple
 
 import pytest
 
+from oms.sim.peer import FixPeer
 from stormlib.links import Link
 from tests.system.house import House, free_ports, until
 from tests.system.words import new_order, report, told_fills
@@ -25,23 +31,37 @@ class Lines(NamedTuple):
     broker: Link
 
 
-@pytest.fixture
-def lines(make_house: MakeHouse) -> Iterator[Lines]:
-    """Two clients and two brokers, of which the first ones are behind relays."""
+@pytest.fixture(params=["plain", "TLS"])
+def lines(make_house: MakeHouse, request: pytest.FixtureRequest) -> Iterator[Lines]:
+    """Two clients and two brokers, of which the first ones are behind relays. Once without TLS and once with it."""
     house = make_house({"CLIENT1": "4.4", "CLIENT2": "4.4"}, {"BROKER1": "4.4", "BROKER2": "4.4"})
     client_port, broker_port = free_ports(2)
     toml, sessions = house.config_file, house.directory / "sessions.cfg"
     toml.write_text(toml.read_text().replace("[gateway]\n", "[gateway]\nstalled_line_seconds = 1\n"))
     text = sessions.read_text().replace("[DEFAULT]\n", "[DEFAULT]\nSocketSendBufferSize=65536\n")
     sessions.write_text(text.replace(f"={house.broker_ports['BROKER1']}\n", f"={broker_port}\n"))
+    if request.param == "TLS":
+        house.secure()
     broker_link = Link(broker_port, house.broker_ports["BROKER1"], buffer=8192)
     made = Lines(house, Link(client_port, house.client_port, buffer=8192), broker_link)
     direct, house.client_port = house.client_port, client_port
     house.peer("CLIENT1")
     house.client_port = direct
     yield made
+    assert {*made.client.carried, *made.broker.carried} == {request.param}
     made.client.close()
     made.broker.close()
+
+
+def sent_once_up(peer: FixPeer, text: str) -> None:
+    """Send as soon as the line is there; one that is cut at that moment has taken nothing."""
+
+    def sent() -> bool:
+        with suppress(AssertionError):
+            return bool(peer.logged_on and peer.send(text))
+        return False
+
+    until(sent, f"{peer.name} sends {text}")
 
 
 def test_lines_on_which_nobody_reads_are_cut_and_everybody_hears_everything_once_afterwards(lines: Lines) -> None:
@@ -80,4 +100,42 @@ def test_lines_on_which_nobody_reads_are_cut_and_everybody_hears_everything_once
     until(lambda: len(came()) + len(rejected()) == COUNT, house.state_of)
     assert len(set(came())) == len(came()) > 10
     assert len(set(rejected())) == len(rejected())  # those that had not left when the line was cut
+    house.check_chain()
+
+
+def test_lines_cut_in_the_middle_of_what_they_carry_lose_and_double_nothing(lines: Lines) -> None:
+    house, number, done = lines.house, 60, Event()
+    house.peer("BROKER1")
+    house.start()
+    client, broker = house.up("CLIENT1", "BROKER1")
+    came: list[str] = []
+
+    def fill_what_comes() -> None:
+        while not done.is_set():
+            with suppress(AssertionError):  # nothing came
+                asked = broker.expect("D", 0.1)
+                came.append(asked[11])
+                filled = report(broker, asked, "F", f"F-{asked[11]}", cum=100, last=(100, "150"), avg="150")
+                sent_once_up(broker, filled)
+
+    def ended() -> dict[str, str]:
+        return {one[11]: one[39] for one in list(client.received) if one.get(39) in ("2", "8")}
+
+    market = Thread(target=fill_what_comes)
+    market.start()
+    try:
+        for one in range(number):
+            sent_once_up(client, new_order(f"A{one}", account="TO-BROKER1"))
+            if one % 20 == 10:
+                lines.client.cut_within()
+                lines.broker.cut_within()
+            if one % 20 == 19:
+                until(lambda sent=one + 1: len(ended()) == sent, house.state_of)  # type: ignore[misc]
+    finally:
+        done.set()
+        market.join()
+    kept = house.rows("SELECT client_exec_id, last_qty FROM fills ORDER BY seq")
+    assert told_fills(client.received) == [(row["client_exec_id"], row["last_qty"]) for row in kept]
+    assert len(set(came)) == len(came) == len(kept) == list(ended().values()).count("2") > 0
+    assert min(lines.client.carried.total(), lines.broker.carried.total()) >= 1 + 3
     house.check_chain()
