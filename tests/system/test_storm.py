@@ -12,15 +12,25 @@ from typing import Any
 
 import psutil
 import pytest
+from rich.console import Console
 
+from oms.config.load import load
 from oms.crashpoints import STEPS
 from oms.demo.comparison import Compared, Difference, Views
+from oms.demo.interrupts import Interrupts
+from oms.demo.place import opened
+from oms.demo.plan import BROKERS, CLIENTS
+from oms.demo.progress import Progress
+from oms.demo.stage import Options
 from oms.ledger.replay import TablesReport
 from oms.ledger.snapshot import Snapshot
 from oms.ledger.verify import ChainReport
+from oms.sim.session import tls_settings
 from stormlib.rounds import GATEWAY_DIES, rounds
+from stormlib.storm import Storm
 from stormlib.verdict import IN_LEDGER, QUANTITIES, TOLD, judge
 
+PARTIES = [one.name for one in (*CLIENTS, *BROKERS)]
 ROOT = Path(__file__).parents[2]
 SECONDS = 180.0  # some 40 on a quiet machine
 
@@ -67,6 +77,29 @@ def test_a_gateway_killed_four_times_under_load_loses_and_doubles_nothing(direct
     assert {one["kind"] for one in told["rounds"]} == {"cut", "kill", "step"}
     assert told["recovery_seconds"]["starts"] >= 2
     assert processes_of(directory) == []
+
+
+def test_with_tls_every_session_and_every_simulator_has_it_and_a_line_without_it_breaks_a_promise(
+    directory: Path,
+) -> None:
+    with (
+        Interrupts() as interrupts,
+        opened(directory / "storm") as place,
+        Storm(place, Options(directory / "storm", 20, 1), Progress(Console(quiet=True)), interrupts) as storm,
+    ):
+        storm.tls = True
+        place.write()
+        storm._write_orders(0)
+        sessions = load(place.config).sessions
+        assert {name: one.tls for name, one in sessions.items()} == dict.fromkeys(PARTIES, True)
+        tls, *files = storm._simulator("BROKER1", "4.2", 1)[-4:]
+        assert tls == "--tls"
+        assert set(tls_settings("acceptor", *map(Path, files))) >= {"ServerCertificateFile", "CertificateVerifyLevel"}
+        storm._links["BROKER1"].carried.update(TLS=2)
+        assert (storm.lines(), storm.other_lines()) == ({"TLS": 2}, [])
+        storm._links["clients"].carried.update(TLS=1, plain=1)
+        assert storm.lines() == {"TLS": 3, "plain": 1}
+        assert storm.other_lines() == ["the lines should have been TLS, but {'plain': 1} were carried"]
 
 
 def test_the_rounds_of_a_seed_are_the_same_again_and_kill_as_often_as_asked() -> None:
