@@ -1,10 +1,11 @@
 """Sessions that are added while others trade: what a start makes for each is made for them as it runs.
 
-    1 checked, with nothing changed: the ports are free, and their message stores are such as a start would take
+    1 checked, with nothing changed: the ports are open or free, and the message stores such as a start would take
     2 made, in the caller's thread: engine (which opens the stores), sender, encoder; what left before is looked for
     3 put in place by the core thread between two batches: every table by session has them from there on; the command
       is journaled in a batch by itself, with the facts that a replay needs
-    4 once that is committed brokers are connected to, and ports opened
+    4 once that is committed brokers are connected to, and ports opened; where a port is open already, its clients are
+      let in there (`oms.fix.ports`), and those that it had go on
 
 With a new broker the routes are those of oms.toml now: without one that names it, it would get no order.
 A crash before 3 leaves nothing but empty stores, one after it is a start that finds them in sessions.cfg.
@@ -29,7 +30,7 @@ import structlog
 from oms import inbox as box
 from oms import startup
 from oms.config.load import Config
-from oms.config.session_keys import Side
+from oms.config.session_keys import Side, find
 from oms.config.sessions import SessionSpec
 from oms.core.core import Core
 from oms.core.judge import LiveJudge
@@ -86,7 +87,7 @@ class _Made:
     """What step 2 has made."""
 
     config: Config  # with these sessions alone
-    engines: dict[Side, Engine]
+    engines: list[tuple[Side, Engine]]
     senders: dict[str, Sender]
     recovered: Recovered
     standing: Standing
@@ -103,9 +104,19 @@ def why_not(spec: SessionSpec, running: Mapping[str, SessionSpec]) -> str:
     same = next((one.name for one in running.values() if one.session_id == spec.session_id), "")
     if same:
         return f"a new session with the BeginString and CompIDs of {same}"
-    if spec.side == "client" and spec.port in {one.port for one in running.values() if one.side == "client"}:
-        return f"a new client on port {spec.port}, which others use (with a port of its own it needs none)"
+    clients = (one for one in running.values() if one.side == spec.side == "client")
+    beside = next((one for one in clients if one.port == spec.port), None)
+    if beside is not None and (differing := _of_port(beside, spec)):
+        return f"a new client on port {spec.port}, which is open with another {', '.join(differing)}"
     return ""
+
+
+def _of_port(one: SessionSpec, other: SessionSpec) -> list[str]:
+    """The keys in which two sessions differ although a port has them once, TLS for one."""
+    keys = one.settings.keys() | other.settings.keys()
+    wide = {key for key in keys if (known := find(key)) is not None and known.engine_wide}
+    differing = sorted(key for key in wide if one.settings.get(key) != other.settings.get(key))
+    return ["OmsTls", *differing] if one.tls != other.tls else differing
 
 
 class Additions:
@@ -142,7 +153,8 @@ class Additions:
         those that are disabled. Raises OperatorError, where nothing was changed unless it says otherwise.
         """
         for port in sorted({spec.port for spec in specs.values() if spec.side == "client"}):
-            _require_free(port)
+            if self._running.maker.host_of(port) is None:
+                _require_free(port)
         try:
             made = self._make(dataclasses.replace(new, sessions=dict(specs)))
         except OperatorError as error:
@@ -212,10 +224,9 @@ class Additions:
             running.judge.take_brokers(brokers, routes_of(alone))
             running.tally.add_brokers(brokers)
         running.maker.senders.update(made.senders)
-        names = ", ".join(alone.sessions)
-        running.maker.engines.update({f"{side} {names}": engine for side, engine in made.engines.items()})
+        running.maker.engines.update({f"{side} {', '.join(one.sessions)}": one for side, one in made.engines})
         running.config.sessions.update(alone.sessions)
-        for engine in made.engines.values():
+        for _, engine in made.engines:
             startup.align_sessions(engine, core.book)
         running.stand(made.standing)
         for sender in made.senders.values():
@@ -230,7 +241,7 @@ class Additions:
         if running.stopping.is_set():
             return
         try:
-            for engine in made.engines.values():  # brokers first, so that clients find routes
+            for _, engine in made.engines:  # brokers first, so that clients find routes
                 engine.start()
         except OSError as error:
             opened.set_exception(

@@ -6,17 +6,20 @@ Threads: at a start the main one, then the control socket's; `engines` and `send
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from datetime import timedelta
 
 from oms import startup
 from oms.config.load import Config
 from oms.config.session_keys import Side
+from oms.config.sessions import SessionSpec
 from oms.core.book import Book
 from oms.errors import OperatorError
 from oms.fix.endpoint import Endpoint
 from oms.fix.engine import Engine
 from oms.fix.making import make_engine
+from oms.fix.ports import Host
 from oms.growing import Growing
 from oms.inbox import Inbox
 from oms.ops.barrier import Barrier
@@ -51,8 +54,8 @@ class SessionMaker:
 
     def at_start(self, recovered: Recovered, wait: Callable[[float], object]) -> None:
         """For all sessions. `wait` is called over midnight."""
-        engines, senders = self.make(self._config, recovered, wait)
-        self.engines.update({str(side): engine for side, engine in engines.items()})
+        made, senders = self.make(self._config, recovered, wait)
+        self.engines.update({str(side): engine for side, engine in made})
         self.senders.update(senders)
 
     def open(self, side: str) -> None:
@@ -67,27 +70,54 @@ class SessionMaker:
 
     def make(
         self, config: Config, recovered: Recovered, wait: Callable[[float], object]
-    ) -> tuple[dict[Side, Engine], dict[str, Sender]]:
-        """Engines by side, which have opened their stores, and senders, for the sessions of a configuration.
+    ) -> tuple[list[tuple[Side, Engine]], dict[str, Sender]]:
+        """Engines with their sides, brokers first, which have opened their stores, and senders, by session.
 
-        Raises OperatorError where the engine does not take them.
+        Raises OperatorError where the engine does not take the sessions of this configuration.
         """
         self._windows |= {
             one.name: timedelta(seconds=one.dialect.resend_window_seconds) for one in config.role("broker")
         }
         startup.carry_stores_over(config, wait)
-        sides: tuple[Side, ...] = ("broker", "client")
         of = (self._endpoint, self._store_failed, self._held)
-        engines = {side: make_engine(config, side, *of) for side in sides if config.side(side)}
-        return engines, make_senders(
+        made: list[tuple[Side, Engine]] = []
+        try:
+            for side, host, specs in self._groups(config):
+                alone = dataclasses.replace(config, sessions={spec.name: spec for spec in specs})
+                made.append((side, make_engine(alone, side, *of, host=host)))
+        except OperatorError:
+            for _, engine in made:
+                engine.drop()
+            raise
+        engine_of = {name: engine for _, engine in made for name in engine.sessions}
+        return made, make_senders(
             config,
-            lambda spec: lambda session, texts: engines[spec.side].send(session, texts),
+            lambda spec: engine_of[spec.name].send,
             self._inbox,
             self._url,
             recovered,
             self._barrier.why_not,
             self._held,
         )
+
+    def host_of(self, port: int) -> Host | None:
+        """The engine that has a port for clients open; None where none has."""
+        hosts = (engine for engine in self.engines.values() if isinstance(engine, Host))
+        return next((one for one in hosts if port in one.ports), None)
+
+    def _groups(self, config: Config) -> list[tuple[Side, Host | None, list[SessionSpec]]]:
+        """Sessions that share an engine, brokers first: of a side all, but clients on open ports by who has them."""
+        groups: list[tuple[Side, Host | None, list[SessionSpec]]] = []
+        sides: tuple[Side, ...] = ("broker", "client")
+        for side in sides:
+            for spec in config.side(side):
+                host = self.host_of(spec.port) if side == "client" else None
+                found = next((specs for one, other, specs in groups if (one, other) == (side, host)), None)
+                if found is None:
+                    groups.append((side, host, [spec]))
+                else:
+                    found.append(spec)
+        return groups
 
     def _cut(self, session: str) -> None:
         next(engine for engine in self.engines.values() if session in engine.sessions).cut(session)

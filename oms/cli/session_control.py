@@ -264,7 +264,7 @@ def drain(session: str, undo: bool, text: str, path: Path, as_json: bool) -> Non
 def reload_(preview: bool, force: bool, text: str, path: Path, as_json: bool) -> None:
     """Read sessions.cfg again: add new sessions, change passwords and time-outs, retire sessions that are gone.
 
-    A new client needs a port of its own (SocketAcceptPort). With a new broker the [[routes]] of oms.toml
+    A new client may come to a port that others use. With a new broker the [[routes]] of oms.toml
     are read again too. What needs a restart is named and left alone.
     """
     if not preview and not text.strip():

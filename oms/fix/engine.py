@@ -14,8 +14,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import quickfix as fix
@@ -25,10 +24,6 @@ from oms.fix.callbacks import Application, LogFactory, pin_thread, unpin_thread
 from oms.fix.engine_words import ACCEPTED, ALLOWS, STORE_FAILED, complains
 from oms.fix.handle import SOH, EngineListener, SessionHandle, msg_seq_num, msg_type
 from oms.fix.logon import LOCKED_OUT, NOT_ACCEPTED, Credentials, Door, masked, show
-
-
-def _last(texts: deque[str]) -> str:
-    return texts[-1] if texts else ""
 
 
 class Engine:
@@ -59,6 +54,7 @@ class Engine:
         self.sessions: dict[str, SessionHandle] = {}
         self._by_id: dict[str, SessionHandle] = {}
         self._by_address: dict[int, SessionHandle] = {}
+        self._ended: bool | None = None  # what `stop` has said
         self.accepted: dict[int, float] = {}  # when a connection was taken off a port last (monotonic)
         for session_id, name in names.items():
             handle = SessionHandle(name, session_id)
@@ -96,15 +92,20 @@ class Engine:
 
         The owner must have released every callback that blocks: the engine waits for it without limit.
         """
+        if self._ended is not None:
+            return self._ended
         deadline = time.monotonic() + seconds
-        for handle in self.sessions.values():
+        engines = self._served()
+        handles = [handle for engine in engines for handle in engine.sessions.values()]
+        for handle in handles:
             if handle.logged_on:
                 handle.engine_session.logout("the gateway stops")
-        self._await_logouts(min(deadline, time.monotonic() + 3.0))
+        for engine in engines:
+            engine._await_logouts(min(deadline, time.monotonic() + 3.0))
         done = threading.Event()
 
         def work() -> None:
-            for handle in self.sessions.values():
+            for handle in handles:
                 if handle.logged_on:
                     handle.engine_session.disconnect()
             self._engine.stop(True)
@@ -112,12 +113,21 @@ class Engine:
 
         threading.Thread(target=work, name="fix-stop", daemon=True).start()
         finished = done.wait(max(deadline - time.monotonic(), 0.5))
-        while finished and any(handle.sending for handle in self.sessions.values()):
+        while finished and any(handle.sending for handle in handles):
             finished = time.monotonic() < deadline  # a send under way still holds its session
             time.sleep(0.001)
         if finished:
-            del self._engine  # its end calls back into the factories, which must still be there
+            self.drop()
+        self._ended = finished
         return finished
+
+    def drop(self) -> None:
+        """Give up the sessions and their stores, where no thread of an engine uses them (any more)."""
+        del self._engine  # its end calls back into the factories, which must still be there
+
+    def _served(self) -> Iterable[Engine]:
+        """The engines whose sessions the threads of this one may serve, when it stops."""
+        return (self,)
 
     def _await_logouts(self, deadline: float) -> None:
         with self._logged_out:
@@ -241,7 +251,7 @@ class Engine:
         try:
             action(handle)
         except Exception as error:
-            self._listener.failed(handle.name, masked(_last(handle.incoming))[0], error)
+            self._listener.failed(handle.name, masked(handle.in_hand)[0], error)
 
     def _refused(self, session: str, raw: str, reason: str) -> None:
         """What the engine turned away, without the passwords that it may have had."""
@@ -289,13 +299,13 @@ class Engine:
             tag = text.find("\x01371=")
             if tag >= 0:
                 reason += f" (RefTagID(371)={text[tag + 5 : text.find(SOH, tag + 5)]})"
-            raw = _last(handle.incoming)
+            raw = handle.in_hand
             handle.incoming.clear()
             self._refused(handle.name, raw, reason)
 
     def on_from_admin(self, handle: SessionHandle, message: Any) -> None:
         """Session messages are the engine's, but a Reject(3) is about one of ours, and a Logon(A) is checked."""
-        raw = _last(handle.incoming)
+        raw = handle.in_hand
         handle.incoming.clear()  # so that no application message takes it for its own
         if handle.door is not None and not raw:
             raw = message.toString()  # the engine asks more than once about a Logon(A)
@@ -373,7 +383,7 @@ class Engine:
                 self.accepted[int(port) % 65536] = time.monotonic()
             elif handle is None and "Session not found" in text:
                 _, _, raw = text.partition(": ")
-                self._refused("", raw, "no such session: check BeginString(8) and the CompIDs")
+                self._refused("", raw, "no such session on this port: check BeginString(8), the CompIDs and the port")
             elif handle is not None and text.startswith("IO Error") and any(it in text for it in STORE_FAILED):
                 handle.store_problem = text
                 with self._logged_out:
@@ -381,7 +391,7 @@ class Engine:
                 self._store_failed(handle.name, text)
             elif handle is not None and complains(text):
                 reason = text.strip() or "a field that every message must have is missing"
-                self._refused(handle.name, _last(handle.incoming), reason)
+                self._refused(handle.name, handle.in_hand, reason)
                 handle.incoming.clear()
             elif handle is not None and text.startswith(ALLOWS):
                 handle.address = text[len(ALLOWS) :]

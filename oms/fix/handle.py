@@ -62,6 +62,11 @@ class SessionHandle:
         begin_string = self.session_id.partition(":")[0]
         self.head = f"8={begin_string}\x019=0\x01"
 
+    @property
+    def in_hand(self) -> str:
+        """The raw text of the message in hand, '' where there is none."""
+        return self.incoming[-1] if self.incoming else ""
+
 
 def msg_seq_num(raw: str) -> int:
     """MsgSeqNum(34) of a raw message, 0 where it has none that is a number which the ledger can hold."""

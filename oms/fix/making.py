@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import quickfix as fix
 
@@ -12,6 +13,7 @@ from oms.errors import OperatorError
 from oms.fix.engine import Engine
 from oms.fix.handle import EngineListener
 from oms.fix.logon import Credentials, logon_of
+from oms.fix.ports import Guest, Host
 
 
 def make_engine(
@@ -20,11 +22,19 @@ def make_engine(
     listener: EngineListener,
     store_failed: Callable[[str, str], None],
     may_send: Callable[[], bool],
+    host: Host | None = None,
 ) -> Engine:
-    """For the sessions of one side of a configuration. Opens their message stores; no port, no connection."""
+    """For the sessions of one side of a configuration. Opens their message stores; no port, no connection.
+
+    `host`: the engine that has the ports of these clients open already; None where they are to be opened.
+    """
     specs, problem = config.side(side), ""
+    port_of = {spec.name: spec.port for spec in specs}
+    make: Callable[..., Engine] = Engine
+    if side == "client":
+        make = partial(Host, port_of.values()) if host is None else partial(Guest, host, port_of)
     try:
-        return Engine(
+        return make(
             "initiator" if side == "broker" else "acceptor",
             engine_settings(config, side),
             {spec.session_id: spec.name for spec in specs},

@@ -3,8 +3,8 @@
 What is done at once: passwords (OmsUsername, OmsPassword) and the time-outs and checks of `_SETTERS` change for the
 next logon or message; a session that is gone from the file is retired: drained, logged out and disabled, which is
 refused while it has live orders unless it is forced; one that was retired since the start and is there again stays
-disabled until it is enabled. A new broker, and a new client with a port of its own, is added (`oms.additions`), with
-a broker the routes of oms.toml. Everything else is named as needing a restart.
+disabled until it is enabled. A new broker or client is added (`oms.additions`), with a broker the routes of oms.toml.
+Everything else is named as needing a restart.
 Invariants: all is checked before anything is changed; a file with any problem changes nothing; names of keys are
 journaled, values never. Threads: called from the control socket's, one at a time.
 """

@@ -16,6 +16,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from setuplib.pace_edits import PACE_EDITS
+from setuplib.port_edits import PORT_EDITS
 from setuplib.running import SetupFailed
 from setuplib.session_edits import BINDING, SESSION_EDITS, Edit
 from setuplib.store_edits import STORE_EDITS
@@ -367,6 +368,7 @@ SWIGINTERN PyObject *_wrap_Session_send(PyObject *self, PyObject *args) {
     _tells_text_first("Application::fromApp(FIX::Message const &arg0,FIX::SessionID const &arg1)"),
     _keeps_interpreter("result = ((FIX::Message const *)arg1)->toString();"),
     *STORE_EDITS,
+    *PORT_EDITS,
 )
 
 

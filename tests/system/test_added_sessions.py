@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
 from oms.fix.store import set_aside
-from oms.sim.peer import FixPeer
 from tests.system.commands import answer, replays, said
 from tests.system.house import House, free_ports
+from tests.system.newcomers import Newcomer, trade
 from tests.system.nursery import Nursery
 from tests.system.words import new_order, replace, report, told_fills
 
@@ -28,32 +27,6 @@ def house(tmp_path_factory: pytest.TempPathFactory, shared_url: str) -> Iterator
         made.close()
 
 
-class Newcomer:
-    """A client that is not in the file yet, on a port of its own."""
-
-    def __init__(self, house: House, name: str, version: str = "4.4", more: str = "") -> None:
-        self.house, self.name, self.version = house, name, version
-        self.port = free_ports(1)[0]
-        begin = {"4.2": "FIX.4.2", "4.4": "FIX.4.4"}[version]
-        self.section = (
-            f"[SESSION]\nOmsName={name}\nTargetCompID={name}\nBeginString={begin}\nConnectionType=acceptor\n"
-            f"SocketAcceptPort={self.port}\nOmsDialect=standard-fix{version.replace('.', '')}\n{more}"
-        )
-
-    def peer(self) -> FixPeer:
-        place: Path = self.house.directory / "peers" / self.name
-        return FixPeer("initiator", self.version, self.name, self.house.comp_id, self.port, place).start()
-
-
-def trade(house: House, peer: FixPeer, cl_ord_id: str) -> None:
-    """An order of a client reaches the broker and is filled there, and the client is told."""
-    broker = house.peers["BROKER1"]
-    peer.send(new_order(cl_ord_id))
-    asked = broker.expect("D")
-    broker.send(report(broker, asked, "F", f"N{cl_ord_id}", cum=100, last=(100, "150"), avg="150"))
-    peer.expect("8", ClOrdID=cl_ord_id, OrdStatus="2")
-
-
 def test_a_new_client_trades_while_others_go_on_and_still_does_after_a_start(house: House) -> None:
     client, _ = house.up("CLIENT1", "BROKER1")
     trade(house, client, "A1")
@@ -65,14 +38,12 @@ def test_a_new_client_trades_while_others_go_on_and_still_does_after_a_start(hou
         "4.2",
         "OmsNews=Y\nOmsCancelOnDisconnect=Y\nOmsCancelOnDisconnectSeconds=1\nOmsMaxRate=500\n",
     )
-    shared = new.section.replace("CLIENT2", "CLIENT3").replace(str(new.port), str(house.client_port))
-    file.write_text(kept + new.section + shared)
+    copy = Newcomer(house, "COPY1", more="OmsRole=drop_copy\nOmsDropCopyOf=BROKER1\n", port=house.client_port)
+    file.write_text(kept + new.section + copy.section)
     code, text = said(house, "sessions reload --preview")
     assert (code, text) == (
         0,
-        "CLIENT2: new, would be added\n"
-        f"CLIENT3: a new client on port {house.client_port}, which others use (with a port of its own it needs none):"
-        " needs a restart\n",
+        "CLIENT2: new, would be added\nCOPY1: a new drop copy: needs a restart\n",
     )
     done = answer(house, "sessions reload --reason", "CLIENT2 has signed")
     assert (done["added"], done["changed"], done["retired"], done["kept_out"]) == (["CLIENT2"], {}, [], {})
@@ -99,7 +70,7 @@ def test_a_new_client_trades_while_others_go_on_and_still_does_after_a_start(hou
         peer.expect("B")
         findings = {one["about"]: one["state"] for one in answer(house, "health")["findings"]}
         assert (findings["session CLIENT2"], findings[f"port {new.port}"]) == ("ok", "ok")
-        assert said(house, "sessions reload --reason again")[1].startswith("CLIENT3: ")
+        assert said(house, "sessions reload --reason again")[1].startswith("COPY1: ")
         rows = house.rows("SELECT detail FROM journal WHERE msg_type = 'sessions.reload'")
         assert [dict(row["detail"]["matter"][2])["added"] for row in rows] == ["CLIENT2"]
     finally:

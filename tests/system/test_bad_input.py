@@ -286,7 +286,7 @@ def test_a_logon_under_a_name_nobody_knows_is_recorded_and_the_connection_closed
     with RawClient(desk.house.client_port, "MALL\xf6RY", desk.house.comp_id) as stranger:
         stranger.send("35=A|98=0|108=30")
         stranger.expect_closed()
-    assert desk.refusals(before) == ["no such session: check BeginString(8) and the CompIDs"]
+    assert desk.refusals(before) == ["no such session on this port: check BeginString(8), the CompIDs and the port"]
     desk.still_trades()
 
 

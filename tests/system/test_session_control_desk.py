@@ -168,10 +168,9 @@ def test_a_file_that_is_read_again_retires_changes_and_names_what_must_wait_whil
         "OmsName=CLIENT1\n", "OmsName=CLIENT1\nOmsPassword=file:client1.secret\nLogoutTimeout=3\n"
     )
     changed = changed.replace("127.0.0.2", "127.0.0.3")
-    new = sections[1].replace("CLIENT1", "CLIENT9")
-    file.write_text(f"{changed}[SESSION]{new}")
-    new_client = f"CLIENT9: a new client on port {house.client_port}, which others use"
-    new_client += " (with a port of its own it needs none)"
+    new = "OmsName=COPY9\nTargetCompID=COPY9\nBeginString=FIX.4.4\nOmsRole=drop_copy\nOmsDropCopyOf=BROKER2\n"
+    new += f"ConnectionType=acceptor\nSocketAcceptPort={house.client_port}\nOmsDialect=standard-fix44\n"
+    file.write_text(f"{changed}[SESSION]\n{new}")
     told = {
         "changed": {"CLIENT1": ["LogoutTimeout", "OmsPassword"]},
         "added": [],
@@ -179,7 +178,7 @@ def test_a_file_that_is_read_again_retires_changes_and_names_what_must_wait_whil
         "retired": ["CLIENT4"],
         "restart": [
             "CLIENT2: AllowedRemoteAddresses",
-            new_client,
+            "COPY9: a new drop copy",
         ],
         "live_orders": {},
         "routes": [],

@@ -22,6 +22,7 @@ from oms.sim.peer import FixPeer
 from tests.system.certificates import Authority
 from tests.system.commands import answer, said
 from tests.system.house import House, until
+from tests.system.newcomers import Newcomer
 from tests.system.raw import RawClient
 from tests.system.words import new_order, report
 
@@ -249,6 +250,40 @@ def test_addresses_from_which_a_client_may_come_count_over_tls(secured: Secured)
     with secured.client("CLIENT3", source="127.0.0.3") as client:
         assert client.logon().type == "A"
         client.logout()
+
+
+def test_a_client_that_is_added_on_the_port_of_others_is_as_secure_as_they_are(secured: Secured) -> None:
+    house = secured.house
+    house.until_logged_on("BROKER1")
+    file = house.directory / "sessions.cfg"
+    kept = file.read_text()
+    more = "OmsTls=Y\nAllowedRemoteAddresses=127.0.0.3\n"
+    new = Newcomer(house, "CLIENT5", more=more, port=house.client_port).section
+    with secured.client("CLIENT1") as other:
+        other.logon()
+        file.write_text(kept + new.replace("OmsTls=Y\n", ""))
+        code, text = said(house, "sessions reload --reason signed")
+        assert (code, "CLIENT5 OmsTls: N, but Y for CLIENT1" in text) == (2, True), text
+        file.write_text(kept + new)
+        with secured.client("CLIENT5", "127.0.0.3") as early:
+            early.send("35=A|98=0|108=30|141=Y")
+            early.expect_closed()
+        assert answer(house, "sessions reload --reason signed")["added"] == ["CLIENT5"]
+        with secured.client("CLIENT5") as elsewhere:
+            elsewhere.send("35=A|98=0|108=30|141=Y")
+            elsewhere.expect_closed()
+        stranger = secured.ours.client(*secured.stranger)
+        with (
+            pytest.raises((ssl.SSLError, ConnectionError, AssertionError)),
+            RawClient(house.client_port, "CLIENT5", house.comp_id, source="127.0.0.3", tls=stranger) as line,
+        ):
+            line.logon()
+        with secured.client("CLIENT5", "127.0.0.3") as client:
+            client.logon()
+            trade(secured, client, "T9")
+            trade(secured, other, "T10")
+            client.logout()
+        other.logout()
 
 
 def test_a_client_that_reads_nothing_is_cut_and_no_other_waits_for_it(secured: Secured) -> None:
