@@ -22,7 +22,7 @@ from oms.fix.decode import decode_guarded
 from oms.fix.rules import as_read
 from oms.ledger import witnesses
 from oms.ledger.database import gateway_connection
-from oms.ledger.rebuild import take_reports
+from oms.ledger.rebuild import link_children, take_reports
 from oms.ledger.rows import CHILD_COLUMNS, ORDER_COLUMNS, REQUEST_COLUMNS
 
 Rows = list[dict[str, Any]]
@@ -150,9 +150,7 @@ class Reader:
             order = orders[row["order_id"]]
             order.take(Request(**row))
         for order in orders.values():
-            for child in order.children:
-                if child.child_id not in order.to_client:  # else it was sent for a replace, and has its id
-                    order.link(order.original_cl_ord_id, child.child_id)
+            link_children(order)
         self._replace_bodies(orders)
         self._reported(orders, ids)
         for row in self.rows(

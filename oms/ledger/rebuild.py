@@ -13,7 +13,7 @@ from typing import Any
 
 from oms.core.executions import Entry, enter, kept_for
 from oms.core.manual import LINK
-from oms.core.order import ZERO, Child, request_id_of
+from oms.core.order import ZERO, Child, Order, request_id_of
 from oms.fix.rules import as_read
 
 Row = Mapping[str, Any]
@@ -69,6 +69,21 @@ def _take(own: list[Child], by_id: dict[str, Child], report: Row, fills: list[Ro
     before, _, after = detail.get("transition") or ("", "", "")
     if before != after or "cancel_new" in detail:
         child.life_cum_qty = cum_qty
+
+
+def link_children(order: Order) -> None:
+    """The ids that its children have at brokers, after its requests are taken.
+
+    A child that was sent for a replace has the request's. A request that used the order's own ClOrdID(11) again (it
+    was filled, and on another day made larger) is what that id means at the broker since.
+    """
+    original = order.original_cl_ord_id
+    again = [one for one in order.requests if one.cl_ord_id == original and not one.of_mass_cancel]
+    for child in order.children:
+        if child.child_id not in order.to_client:
+            order.link(original, child.child_id)
+    for request in again:
+        order.link(original, request.broker_cl_ord_id)
 
 
 def _seq(row: Row) -> int:

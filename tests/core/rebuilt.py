@@ -13,7 +13,7 @@ from oms.core import messages as m
 from oms.core.book import Book
 from oms.core.order import Child, Order, Request, request_id_of
 from oms.ledger import rows
-from oms.ledger.rebuild import take_reports
+from oms.ledger.rebuild import link_children, take_reports
 from tests.core.driver import BROKER, Driver
 
 SOH = "\x01"
@@ -43,9 +43,7 @@ def order_again(driver: Driver, order: Order) -> Order:
     made.children = [Child(**columns(child, rows.CHILD_COLUMNS)) for child in order.children]
     for request in order.requests:
         made.take(Request(**columns(request, rows.REQUEST_COLUMNS), body=request.body))  # from the journal, if open
-    for child in made.children:
-        if child.child_id not in made.to_client:
-            made.link(made.original_cl_ord_id, child.child_id)
+    link_children(made)
     fills = [fill._asdict() for fill in driver.fills if fill.order_id == order.order_id]
     take_reports(made.children, fills, reports(driver, order))
     still: dict[str, str] = {}

@@ -9,6 +9,7 @@ import pytest
 from oms.core.messages import Problem
 from tests.core.desk import Desk, cancel_out, cancel_reject, er, fill_er, replace_out, status_out
 from tests.core.driver import CLIENT2, TAGS
+from tests.core.rebuilt import restart
 
 
 def test_a_replace_goes_to_the_broker_with_the_new_total(desk: Desk) -> None:
@@ -321,3 +322,13 @@ def test_fields_of_the_replace_that_are_not_interpreted_pass_through_in_order(de
     assert (
         dict(desk.raw[-1].defaults)["38"] == "100"
     )  # only for a broker that must have it where the client gave none
+
+
+def test_an_order_that_used_its_own_id_again_asks_its_broker_by_the_last_use_after_a_restart_too() -> None:
+    desk = Desk().working("A1")
+    desk.fill("A1", 100)
+    desk.tick(1)
+    desk.replace("A1", "A1", 150)
+    order = desk.order("A1")
+    assert order.to_broker["A1"] == order.requests[0].broker_cl_ord_id
+    restart(desk)  # compares
