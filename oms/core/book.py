@@ -15,6 +15,7 @@ from datetime import date, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
+from oms.core.client_ids import ClientIds
 from oms.core.copies import DropCopies
 from oms.core.differences import Told
 from oms.core.order import Child, Order, Request, is_for_replace, request_id_of
@@ -79,7 +80,7 @@ class Book:
 
     next_seq: int = 1
     orders: dict[str, Order] = field(default_factory=dict)
-    by_client_id: dict[tuple[str, str], Order] = field(default_factory=dict)
+    by_client_id: ClientIds = field(default_factory=ClientIds)  # and a client a ClOrdID(11), on another day
     by_broker_id: dict[str, tuple[Order, Child]] = field(default_factory=dict)
     by_broker_order_id: Shared = field(default_factory=Shared)  # a broker may use an OrderID(37) again
     client_keys: dict[str, Seen] = field(default_factory=dict)
@@ -146,11 +147,14 @@ class Book:
         foreseen, self.foreseen = self.foreseen, None
         if foreseen is not None and foreseen[:3] == (session, day, cl_ord_id):
             return foreseen[3]
-        self._roll(session, day)
-        if cl_ord_id in self.client_keys[session]:
+        if self.client_key_of_day(session, day, cl_ord_id):
             return True
-        order = self.by_client_id.get((session, cl_ord_id))
-        return order is not None and not order.finished
+        return self.by_client_id.alive(session, cl_ord_id) is not None
+
+    def client_key_of_day(self, session: str, day: date, cl_ord_id: str) -> bool:
+        """Whether this client used this ClOrdID(11) already on this trading day."""
+        self._roll(session, day)
+        return cl_ord_id in self.client_keys[session]
 
     def note_client_key(self, session: str, day: date, cl_ord_id: str) -> None:
         """A ClOrdID(11) is used up."""
@@ -216,10 +220,7 @@ class Book:
     def add(self, order: Order) -> None:
         """Take an order up under every id it has."""
         self.orders[order.order_id] = order
-        for cl_ord_id in (order.original_cl_ord_id, *order.to_broker):
-            known = self.by_client_id.get((order.client, cl_ord_id))
-            if known is None or known.order_id <= order.order_id:  # the newest order has the id
-                self.by_client_id[order.client, cl_ord_id] = order
+        self.by_client_id.add(order)
         for child in order.children:
             self.add_child(order, child)
         own = {child.child_id for child in order.children}
@@ -272,9 +273,7 @@ class Book:
     def forget(self, order: Order) -> None:
         """Take an order out of memory with all its ids."""
         self.orders.pop(order.order_id, None)
-        for cl_ord_id in (order.original_cl_ord_id, *order.to_broker):
-            if self.by_client_id.get((order.client, cl_ord_id)) is order:
-                del self.by_client_id[order.client, cl_ord_id]
+        self.by_client_id.drop(order)
         for broker_cl_ord_id in order.to_client:
             self.by_broker_id.pop(broker_cl_ord_id, None)
         for request in order.requests:  # those of mass cancels have no counterpart at the client

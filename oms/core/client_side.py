@@ -56,7 +56,7 @@ def new_order(ctx: Context, seq: int, event: Event, msg: NewOrder) -> None:
 
 
 def _known_cl_ord_id(ctx: Context, event: Event, msg: NewOrder) -> None:
-    order = ctx.book.by_client_id.get((event.session, msg.cl_ord_id))
+    order = ctx.book.by_client_id.find(event.session, msg.cl_ord_id, event.trade_date)
     if msg.poss_resend and order is not None:
         # PossResend(97)=Y of an order we have: the standard asks for its state, not for a reject.
         ctx.fx.detail["repeat"] = order.order_id
@@ -306,7 +306,9 @@ def _fixed_terms_changed(order: Order, msg: ReplaceRequest) -> str:
 
 def _order_for_request(ctx: Context, event: Event, kind: str, cl_ord_id: str, orig_cl_ord_id: str) -> Order | None:
     """The order a cancel or replace means; None if it was answered here (unknown, or its id is used up)."""
-    order = ctx.book.by_client_id.get((event.session, orig_cl_ord_id))
+    ids = ctx.book.by_client_id
+    order = ids.alive(event.session, orig_cl_ord_id) if kind == "F" else None
+    order = order or ids.find(event.session, orig_cl_ord_id, event.trade_date)
     if order is None:
         text = f"OrigClOrdID(41) {orig_cl_ord_id} is not an order of yours"
         _refuse_request(ctx, event, None, kind, cl_ord_id, orig_cl_ord_id, "1", text)
@@ -360,7 +362,7 @@ def _new_request(
     order.requests.append(request)
     order.link(cl_ord_id, request.broker_cl_ord_id)
     ctx.book.note_client_key(event.session, event.trade_date, cl_ord_id)
-    ctx.book.by_client_id[event.session, cl_ord_id] = order
+    ctx.book.by_client_id.use(order, cl_ord_id)
     child = order.child
     if child is not None:
         ctx.book.by_broker_id[request.broker_cl_ord_id] = (order, child)

@@ -154,6 +154,8 @@ class Core:
         if isinstance(body, m.NewOrder):
             again = body.poss_resend or book.foresee_client_key(event.session, event.trade_date, body.cl_ord_id)
             return self._missing_of_client(event, body.cl_ord_id) if again else None
+        if isinstance(body, m.CancelRequest) and book.by_client_id.alive(event.session, body.orig_cl_ord_id):
+            return None
         if isinstance(body, m.CancelRequest | m.ReplaceRequest):
             return self._missing_of_client(event, body.orig_cl_ord_id)
         if isinstance(body, m.StatusRequest):
@@ -187,8 +189,15 @@ class Core:
         return Wanted("broker", broker, tuple(asked), "" if alive else report.order_id)
 
     def _missing_of_client(self, event: m.Event, cl_ord_id: str) -> Wanted | None:
-        """An id of an earlier day may have been used again, by an order that has left memory."""
-        order = self.book.by_client_id.get((event.session, cl_ord_id))
-        if order is not None and (not order.finished or order.trade_date == event.trade_date):
+        """What memory has may have finished, or lived again, while an order that has left memory used the id.
+
+        Not if its own use is of today: an id is used once a day.
+        """
+        day = event.trade_date
+        order = self.book.by_client_id.find(event.session, cl_ord_id, day)
+        if order is not None and (order.trade_date == day or order.used(cl_ord_id)[1] == day):
             return None
+        if order is not None and not order.finished:
+            if not self.book.client_key_of_day(event.session, day, cl_ord_id):
+                return None
         return Wanted("client", event.session, (cl_ord_id,))

@@ -14,7 +14,7 @@ from oms.core.replies import Context
 
 def status(ctx: Context, seq: int, event: Event, msg: StatusRequest) -> None:
     """Pass a status request on where the broker answers them, else answer from the ledger's state."""
-    order = ctx.book.by_client_id.get((event.session, msg.cl_ord_id))
+    order = ctx.book.by_client_id.find(event.session, msg.cl_ord_id, event.trade_date)
     if order is None:
         asked = {tag: value for tag, value in msg.body if tag in (t.SYMBOL, t.SIDE)}
         asked.update({t.CL_ORD_ID: msg.cl_ord_id, t.EXEC_TYPE: "I", t.EXEC_ID: "0", t.ORDER_QTY: "0"})

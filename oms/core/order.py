@@ -206,6 +206,13 @@ class Order:
         if not request.of_mass_cancel:
             self.link(request.cl_ord_id, request.broker_cl_ord_id)
 
+    def used(self, cl_ord_id: str) -> tuple[int, date]:
+        """Journal row and trading day in which the client used a ClOrdID(11) of this order last; row 0: never."""
+        for one in reversed(self.requests):
+            if one.cl_ord_id == cl_ord_id and not one.of_mass_cancel:
+                return one.seq, one.trade_date
+        return self.new_seq if cl_ord_id == self.original_cl_ord_id else 0, self.trade_date
+
     def told(self, request: Request) -> dict[str, str]:
         """ClOrdID(11) and OrigClOrdID(41) that a report to the client has for a request."""
         if request.of_mass_cancel:

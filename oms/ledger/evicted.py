@@ -87,10 +87,11 @@ class Evicted:
             return ids
         if wanted.kind == "client":
             found = self._rows(
-                "SELECT order_id FROM client_orders WHERE client = %s AND original_cl_ord_id = ANY(%s)"
-                " AND new_seq < %s UNION"
-                " SELECT order_id FROM requests WHERE client = %s AND cl_ord_id = ANY(%s) AND seq < %s"
-                " ORDER BY order_id DESC LIMIT 1",
+                "SELECT order_id, new_seq AS used FROM client_orders WHERE client = %s"
+                " AND original_cl_ord_id = ANY(%s) AND new_seq < %s UNION ALL"
+                " SELECT order_id, seq FROM requests WHERE client = %s AND cl_ord_id = ANY(%s) AND seq < %s"
+                " AND orig_cl_ord_id <> ''"  # as oms.ledger.load has it
+                " ORDER BY used DESC LIMIT 1",
                 *(wanted.session, ids, self.now) * 2,
             )
             return [row[0] for row in found]

@@ -104,11 +104,12 @@ class Reader:
         return self._orders("order_id = ANY(%s)", list(order_ids))
 
     def order_by_client_id(self, client: str, cl_ord_ids: tuple[str, ...]) -> list[Order]:
-        """The newest order of a client that has one of these ClOrdIDs(11) in its chain."""
+        """The order for which a client used one of these ClOrdIDs(11) last."""
         found = self.rows(
-            "SELECT order_id FROM client_orders WHERE client = %s AND original_cl_ord_id = ANY(%s) UNION"
-            " SELECT order_id FROM requests WHERE client = %s AND cl_ord_id = ANY(%s)"
-            " ORDER BY order_id DESC LIMIT 1",
+            "SELECT order_id, new_seq AS used FROM client_orders WHERE client = %s AND original_cl_ord_id = ANY(%s)"
+            " UNION ALL SELECT order_id, seq FROM requests"
+            " WHERE client = %s AND cl_ord_id = ANY(%s) AND orig_cl_ord_id <> ''"  # not those of mass cancels
+            " ORDER BY used DESC LIMIT 1",
             client,
             list(cl_ord_ids),
             client,

@@ -93,7 +93,7 @@ class Desk(Driver):
     def report_of(self, about: str, exec_type: str, **more: Any) -> m.ExecutionReport:
         """The report itself. Numbers may be given as int or text; `orig` as the client's ClOrdID."""
         self.exec_number += 1
-        order = self.book.by_client_id.get((CLIENT, about))
+        order = self.book.by_client_id.find(CLIENT, about, self.day)
         known = order.to_broker if order else {}
         fields: dict[str, Any] = {
             "order_id": "B-1", "exec_id": f"e{self.exec_number}", "exec_ref_id": "", "ord_status": "",
@@ -114,7 +114,7 @@ class Desk(Driver):
         )  # fmt: skip
 
     def _cum_after(self, about: str, exec_type: str, fields: dict[str, Any]) -> D | None:
-        order = self.book.by_client_id.get((CLIENT, about))
+        order = self.book.by_client_id.find(CLIENT, about, self.day)
         found = self.book.by_broker_id.get(about)
         child = order.child if order else found[1] if found else None
         if child is None:
@@ -146,7 +146,7 @@ class Desk(Driver):
         self, about: str, reason: str = "0", text: str = "", broker: str = BROKER, orig: str = ""
     ) -> list[Sent]:
         """OrderCancelReject(9) of a request."""
-        order = self.book.by_client_id.get((CLIENT, about))
+        order = self.book.by_client_id.find(CLIENT, about, self.day)
         known = order.to_broker if order else {}
         return self.event(
             broker, m.CancelReject("B-1", known.get(about, about), known.get(orig, orig), reason, text, ())

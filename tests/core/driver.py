@@ -124,7 +124,9 @@ class Driver:
 
     def order(self, cl_ord_id: str, client: str = CLIENT) -> Order:
         """The order that a client knows by a ClOrdID(11) of its chain."""
-        return self.book.by_client_id[client, cl_ord_id]
+        order = self.book.by_client_id.find(client, cl_ord_id, self.day)
+        assert order is not None, cl_ord_id
+        return order
 
     def to_broker(self, cl_ord_id: str, client: str = CLIENT) -> str:
         """ClOrdID(11) under which the broker knows a request of a client."""

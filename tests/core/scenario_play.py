@@ -73,7 +73,7 @@ class Play:
         if row.msg_type in "DG":
             fields = {"1": "FUND1", "40": "2", "44": "60", "59": "0", **fields}
         if row.msg_type == "G":
-            order = self.driver.book.by_client_id.get((CLIENT, fields["41"]))
+            order = self.driver.book.by_client_id.find(CLIENT, fields["41"], self.driver.day)
             fields["59"] = order.time_in_force if order else "0"
         sent = self.send(CLIENT, row.msg_type, fields)
         if own:

@@ -34,7 +34,7 @@ def test_memory_holds_no_finished_order_beyond_those_kept() -> None:
         desk.fill(f"A{number}", 100)
         desk.book.evict(5)
     assert len(desk.book.orders) == 5
-    for index in (desk.book.by_client_id, desk.book.by_broker_id, desk.book.by_broker_order_id.named):
+    for index in (desk.book.by_client_id.named, desk.book.by_broker_id, desk.book.by_broker_order_id.named):
         assert len(index) <= 5
 
 
@@ -65,7 +65,7 @@ def test_an_order_that_left_leaves_none_of_its_ids_behind() -> None:
     desk.cancel("C1", "R1")
     desk.report("C1", "4", orig="R1")
     desk.book.evict(0)
-    assert (desk.book.orders, desk.book.by_client_id, desk.book.by_broker_id) == ({}, {}, {})
+    assert (desk.book.orders, desk.book.by_client_id.named, desk.book.by_broker_id) == ({}, {}, {})
     assert desk.book.by_broker_order_id.named == {}
 
 
@@ -75,10 +75,14 @@ def test_an_order_that_comes_back_is_found_under_all_its_ids() -> None:
     desk.report("R1", "5", orig="A1", order_qty=120)
     desk.report("R1", "4")
     order = desk.order("A1")
-    before = (dict(desk.book.by_client_id), dict(desk.book.by_broker_id), dict(desk.book.by_broker_order_id.named))
+    before = (
+        dict(desk.book.by_client_id.named),
+        dict(desk.book.by_broker_id),
+        dict(desk.book.by_broker_order_id.named),
+    )
     desk.book.evict(0)
     desk.book.add(order)
-    assert (desk.book.by_client_id, desk.book.by_broker_id, desk.book.by_broker_order_id.named) == before
+    assert (desk.book.by_client_id.named, desk.book.by_broker_id, desk.book.by_broker_order_id.named) == before
 
 
 class Ledger:

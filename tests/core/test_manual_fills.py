@@ -22,7 +22,9 @@ class Hands(Desk):
     """A desk with an operator, ann, who enters things about order A1."""
 
     def enter(self, verb: str, **args: object) -> list[Sent]:
-        order_id = args.pop("order_id", self.order("A1").order_id if (CLIENT, "A1") in self.book.by_client_id else "")
+        order_id = args.pop(
+            "order_id", self.order("A1").order_id if (CLIENT, "A1") in self.book.by_client_id.named else ""
+        )
         given = {"order_id": order_id, "text": "told by telephone"} | args
         return self.event("", Command("ann", verb, tuple((name, str(value)) for name, value in given.items())))
 

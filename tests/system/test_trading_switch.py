@@ -203,7 +203,7 @@ def test_off_is_in_force_while_the_gateway_cannot_journal_it_and_what_is_decided
 
     monkeypatch.setattr(gateway._writer, "commit", held)
     client.send(new_order("A1"))
-    until(lambda: "A1" in {key[1] for key in gateway._book.by_client_id}, "the order is decided")
+    until(lambda: "A1" in {key[1] for key in gateway._book.by_client_id.named}, "the order is decided")
     answers: list[Any] = []
     asking = threading.Thread(target=lambda: answers.append(answer(house, "trading off", "--reason", "now")))
     asking.start()
