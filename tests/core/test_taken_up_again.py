@@ -13,7 +13,7 @@ def test_a_cancel_is_about_the_broker_it_went_to_also_where_the_order_has_gone_t
     desk = Desk()
     desk.new("A1")
     desk.cancel("A2", "A1")
-    order = desk.book.by_client_id["CLIENT1", "A1"]
+    order = desk.order("A1")
     first = order.children[0]
     asked = order.to_broker["A2"]
     desk.refuse("A2", "1")
