@@ -35,7 +35,7 @@ def house(tmp_path_factory: pytest.TempPathFactory, shared_url: str) -> Iterator
 
 
 @contextmanager
-def order_flow(house: House, client: FixPeer) -> Iterator[list[str]]:
+def order_flow(house: House, client: FixPeer, prefix: str) -> Iterator[list[str]]:
     """Orders of a client, one after the other, each acknowledged by its broker; gives those that were."""
     ended, done = threading.Event(), list[str]()
     failures: list[BaseException] = []
@@ -44,7 +44,7 @@ def order_flow(house: House, client: FixPeer) -> Iterator[list[str]]:
     def work() -> None:
         try:
             while not ended.wait(0.01):
-                name = f"FLOW-{len(done)}"
+                name = f"{prefix}{len(done)}"
                 client.send(new_order(name))
                 broker.send(report(broker, broker.expect("D"), "0", f"N-{name}"))
                 client.expect("8", ClOrdID=name, OrdStatus="0")
@@ -98,7 +98,7 @@ def test_it_trades_while_the_others_of_the_port_go_on_and_is_seen_like_any_other
     try:
         until(lambda: refused_without_a_session(house), "the newcomer is not turned away")
         assert "CLIENT2: new, would be added\n" in said(house, "sessions reload --preview")[1]
-        with order_flow(house, client):
+        with order_flow(house, client, "F"):
             done = answer(house, "sessions reload --reason", "they have signed")
             assert (done["added"], done["restart"]) == (["CLIENT2", "CLIENT3", "CLIENT4"], [])
             early.wait_logged_on()  # it had tried all along
@@ -194,7 +194,7 @@ def test_twenty_at_once_and_one_by_one_while_all_of_them_and_strangers_knock(hou
     threads = [threading.Thread(target=knocks, args=(name,)) for name in (*MANY, "STRANGER1", "STRANGER2")]
     with ExitStack() as stack:
         stack.callback(lambda: [line.__exit__(None, None, None) for line in lines.values()])
-        with order_flow(house, client):
+        with order_flow(house, client, "G"):
             for thread in threads:
                 thread.start()
             try:
@@ -238,22 +238,19 @@ def test_a_stop_while_they_are_added_and_a_death_right_after(
     """However far it came, the next start has what the file has."""
     house = make_house()
     file = house.directory / "sessions.cfg"
-    house.start()
-    house.up("CLIENT1", "BROKER1")
-    for number, pause in enumerate((0.0, 0.05, 0.2)):
+    gateway = house.fork(nursery)
+    for number, pause in enumerate((0.0, 0.1, 0.2, 0.3)):
+        house.up("CLIENT1", "BROKER1")
         new = Newcomer(house, f"LATE{number}", port=house.client_port)
         file.write_text(file.read_text() + new.section)
         reload = threading.Thread(target=said, args=(house, "sessions reload --reason x"))
         reload.start()
         time.sleep(pause)
-        house.stop()
+        gateway.stop()
         reload.join()
-        house.start()
-        line = knock(house, f"LATE{number}")
-        assert line is not None
+        gateway = house.fork(nursery)
+        line = until(lambda name=f"LATE{number}": knock(house, name), "no logon")  # type: ignore[misc]
         line.__exit__(None, None, None)
-    house.stop()
-    gateway = house.fork(nursery)
     file.write_text(file.read_text() + Newcomer(house, "LAST", port=house.client_port).section)
     house.up("CLIENT1", "BROKER1")
     answer(house, "sessions reload --reason signed")
