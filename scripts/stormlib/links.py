@@ -36,6 +36,7 @@ class Link:
         self.release()
         self._open: set[socket.socket] = set()
         self._doomed: set[socket.socket] = set()
+        self._ended: set[socket.socket] = set()  # from which no more will come
         self._lock = threading.Lock()
         self._closed = False
         self._listener = socket.create_server((LOOPBACK, listen))
@@ -110,6 +111,17 @@ class Link:
         with self._lock:
             self.carried["TLS" if data.startswith(HANDSHAKE) else "plain"] += 1
 
+    def _both_ended(self, one: socket.socket, other: socket.socket) -> bool:
+        """Note that what came from `one` has ended in an orderly way; False while the other direction goes on."""
+        with self._lock:
+            self._ended.add(one)
+            return other in self._ended
+
+    def _forget(self, one: socket.socket, other: socket.socket) -> None:
+        with self._lock:
+            for those in (self._open, self._doomed, self._ended):
+                those -= {one, other}
+
     def _bound(self, end: socket.socket) -> None:
         if self._buffer:
             end.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._buffer)
@@ -139,11 +151,13 @@ class Link:
                     break
                 other.sendall(data)
             else:
-                other.shutdown(socket.SHUT_WR)  # the other direction ends by itself
+                other.shutdown(socket.SHUT_WR)
+                if self._both_ended(one, other):
+                    self._forget(one, other)
+                    one.close()  # no reset: what is still queued arrives
+                    other.close()
                 return
-        with self._lock:
-            self._open -= {one, other}
-            self._doomed -= {one, other}
+        self._forget(one, other)
         for end in (one, other):
             _reset(end)
 
