@@ -13,7 +13,7 @@ from psycopg.rows import dict_row
 from oms.core.core import Wanted
 from oms.ledger.evicted import Evicted
 from oms.ledger.load import Reader
-from tests.ledger.filled_ledger import DAY
+from tests.ledger.filled_ledger import DAY, trade_a_day
 
 pytestmark = pytest.mark.postgres
 
@@ -42,10 +42,11 @@ def test_an_exec_id_is_used_at_its_broker_and_on_its_trade_date_only(reader: Rea
 
 
 def test_an_id_that_several_orders_of_a_client_used_means_the_last_use_whoever_asks_and_no_part_of_a_mass_cancel(
-    filled_url: str,
+    postgres_url: str,
 ) -> None:
     """By load and by replay, which does not see the future: an order, one of the next day, a request of the first."""
-    with psycopg.connect(filled_url) as connection:
+    trade_a_day(postgres_url)
+    with psycopg.connect(postgres_url) as connection:
         copied(connection, "client_orders", "order_id = 'O1'", order_id="OX", original_cl_ord_id="T", new_seq=100)
         copied(
             connection, "client_orders", "order_id = 'O1'", order_id="OY", original_cl_ord_id="T", new_seq=200, days=1
@@ -69,7 +70,7 @@ def test_an_id_that_several_orders_of_a_client_used_means_the_last_use_whoever_a
             found.append(list(evicted._named(Wanted("client", "CLIENT1", ("T",)))))
         evicted.spool.close()
     assert found == [[], ["OX"], ["OY"], ["OX"], ["OX"]]
-    reader = Reader(filled_url)
+    reader = Reader(postgres_url)
     assert [one.order_id for one in reader.order_by_client_id("CLIENT1", ("T",))] == ["OX"]
     assert reader.order_by_client_id("CLIENT2", ("T",)) == []
     reader.close()
