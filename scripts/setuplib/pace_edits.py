@@ -117,7 +117,38 @@ SWIGINTERN PyObject *_wrap_Session_isEnabled(PyObject *self, PyObject *args) {
         '\t { "Session_isEnabled", _wrap_Session_isEnabled, METH_O, NULL},\n'
         '\t { "session_idle_seconds", session_idle_seconds, METH_O, NULL},\n',
     ),
-    # One reading for the process, as long as the file is the same. Sessions go on having copies of their own.
+    # One reading for the process, as long as the file is the same, and one dictionary in memory for all sessions
+    # whose settings agree: each had a copy of its own. The order of a group's fields is worked out at its first use,
+    # by whichever thread comes first. (All at once would take gigabytes: each is as long as its highest tag.)
+    Edit(
+        "C++/DataDictionary.cpp",
+        "#include <fstream>\n#include <memory>\n",
+        "#include <fstream>\n#include <memory>\n#include <mutex>\n",
+    ),
+    Edit(
+        "C++/DataDictionary.cpp",
+        "DataDictionary &DataDictionary::operator=(const DataDictionary &rhs) {\n",
+        """static std::mutex first_use_mutex;
+
+DataDictionary &DataDictionary::operator=(const DataDictionary &rhs) {
+""",
+    ),
+    Edit(
+        "C++/DataDictionary.cpp",
+        "  m_orderedFieldsArray = rhs.m_orderedFieldsArray;\n",
+        """  {
+    std::lock_guard<std::mutex> l(first_use_mutex);
+    m_orderedFieldsArray = rhs.m_orderedFieldsArray;
+  }
+""",
+    ),
+    Edit(
+        "C++/DataDictionary.cpp",
+        "message_order const &DataDictionary::getOrderedFields() const {\n",
+        """message_order const &DataDictionary::getOrderedFields() const {
+  std::lock_guard<std::mutex> l(first_use_mutex);
+""",
+    ),
     Edit(
         "C++/SessionFactory.cpp",
         "#include <memory>\n",
@@ -129,7 +160,7 @@ SWIGINTERN PyObject *_wrap_Session_isEnabled(PyObject *self, PyObject *args) {
     const SessionID &sessionID,
 """,
         """static Mutex dictionaries_mutex;
-static const size_t DICTIONARIES_KEPT = 8;
+static const size_t DICTIONARIES_KEPT = 16;
 
 static std::string identity_of(const std::string &path, bool preserveMsgFldsOrder) {
   struct stat status;
@@ -141,7 +172,12 @@ static std::string identity_of(const std::string &path, bool preserveMsgFldsOrde
     text << '|' << status.st_mtim.tv_nsec;
 #endif
   }
+  text << '|';
   return text.str();
+}
+
+static bool set_or(const Dictionary &settings, const std::string &key, bool otherwise) {
+  return settings.has(key) ? settings.getBool(key) : otherwise;
 }
 
 std::shared_ptr<DataDictionary> SessionFactory::createDataDictionary(
@@ -161,26 +197,55 @@ std::shared_ptr<DataDictionary> SessionFactory::createDataDictionary(
     pDD = std::shared_ptr<DataDictionary>(new DataDictionary(path, preserveMsgFldsOrder));
     m_dictionaries[path] = pDD;
   }
+
+  std::shared_ptr<DataDictionary> pCopyOfDD = std::shared_ptr<DataDictionary>(new DataDictionary(*pDD));
+
+  if (settings.has(VALIDATE_FIELDS_OUT_OF_ORDER)) {
+    pCopyOfDD->checkFieldsOutOfOrder(settings.getBool(VALIDATE_FIELDS_OUT_OF_ORDER));
+  }
+  if (settings.has(VALIDATE_FIELDS_HAVE_VALUES)) {
+    pCopyOfDD->checkFieldsHaveValues(settings.getBool(VALIDATE_FIELDS_HAVE_VALUES));
+  }
+  if (settings.has(VALIDATE_USER_DEFINED_FIELDS)) {
+    pCopyOfDD->checkUserDefinedFields(settings.getBool(VALIDATE_USER_DEFINED_FIELDS));
+  }
+  if (settings.has(ALLOW_UNKNOWN_MSG_FIELDS)) {
+    pCopyOfDD->allowUnknownMsgFields(settings.getBool(ALLOW_UNKNOWN_MSG_FIELDS));
+  }
+
+  return pCopyOfDD;
+}
 """,
-        """  static Dictionaries kept;
-  bool preserveMsgFldsOrder = false;
-  if (settings.has(PRESERVE_MESSAGE_FIELDS_ORDER)) {
-    preserveMsgFldsOrder = settings.getBool(PRESERVE_MESSAGE_FIELDS_ORDER);
-  }
-  const std::string identity = identity_of(path, preserveMsgFldsOrder);
-  {
-    Locker l(dictionaries_mutex);
-    Dictionaries::iterator i = kept.find(identity);
-    if (i != kept.end()) {
-      pDD = i->second;
-    } else {
-      pDD = std::shared_ptr<DataDictionary>(new DataDictionary(path, preserveMsgFldsOrder));
-      if (kept.size() >= DICTIONARIES_KEPT) {
-        kept.clear();
-      }
-      kept[identity] = pDD;
+        """  const bool preserve = set_or(settings, PRESERVE_MESSAGE_FIELDS_ORDER, false);
+  const bool outOfOrder = set_or(settings, VALIDATE_FIELDS_OUT_OF_ORDER, true);
+  const bool haveValues = set_or(settings, VALIDATE_FIELDS_HAVE_VALUES, true);
+  const bool userDefined = set_or(settings, VALIDATE_USER_DEFINED_FIELDS, true);
+  const bool unknown = set_or(settings, ALLOW_UNKNOWN_MSG_FIELDS, false);
+  const std::string identity = identity_of(path, preserve);
+  std::stringstream key;
+  key << identity << outOfOrder << haveValues << userDefined << unknown;
+
+  static Dictionaries kept;
+  Locker l(dictionaries_mutex);
+  Dictionaries::iterator i = kept.find(key.str());
+  if (i != kept.end()) {
+    pDD = i->second;
+  } else {
+    i = kept.lower_bound(identity);
+    const bool is_read = i != kept.end() && i->first.compare(0, identity.size(), identity) == 0;
+    pDD.reset(is_read ? new DataDictionary(*i->second) : new DataDictionary(path, preserve));
+    pDD->checkFieldsOutOfOrder(outOfOrder);
+    pDD->checkFieldsHaveValues(haveValues);
+    pDD->checkUserDefinedFields(userDefined);
+    pDD->allowUnknownMsgFields(unknown);
+    if (kept.size() >= DICTIONARIES_KEPT) {
+      kept.clear();
     }
+    kept[key.str()] = pDD;
   }
+  // with the order of fields kept, more is worked out at its first use: a copy for each session
+  return preserve ? std::make_shared<DataDictionary>(*pDD) : pDD;
+}
 """,
     ),
 )
