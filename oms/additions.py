@@ -240,17 +240,17 @@ class Additions:
         answer = asker.result()
         if running.stopping.is_set():
             return
-        try:
-            for _, engine in made.engines:  # brokers first, so that clients find routes
+        shut: list[str] = []
+        for _, engine in made.engines:  # brokers first, so that clients find routes
+            try:
                 engine.start()
-        except OSError as error:
-            opened.set_exception(
-                OperatorError(f"{names}: added, but the port cannot be opened: {error}; free it and start again")
-            )
-            log.error("a port for clients cannot be opened", sessions=names, error=str(error))
+            except OSError as error:
+                shut.append(f"{', '.join(engine.sessions)}: added, but the port cannot be opened: {error}")
+                log.error("a port for clients cannot be opened", sessions=list(engine.sessions), error=str(error))
+        running.opened(list(made.config.sessions.values()))
+        if shut:
+            opened.set_exception(OperatorError(f"{'; '.join(shut)}; free it and start again"))
             return
-        finally:
-            running.opened(list(made.config.sessions.values()))
         log.info("sessions added", sessions=names)
         opened.set_result(answer | {"kept_out": {name: why.text for name, why in made.standing.disabled.items()}})
 

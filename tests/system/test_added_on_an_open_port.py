@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
 import pytest
+import quickfix as fix
 
-from oms.additions import why_not
+from oms import additions
 from oms.sim.peer import FixPeer
 from tests.system.commands import answer, replays, said
 from tests.system.house import House, in_parallel, until
@@ -137,9 +139,60 @@ def test_a_port_has_its_tls_and_its_socket_keys_once(house: House) -> None:
     other = {**one.settings, "SocketNodelay": "N", "LogonTimeout": "7"}
     new = dataclasses.replace(one, name="CLIENT9", session_id="FIX.4.4:A->B", tls=True, settings=other)
     why = f"a new client on port {one.port}, which is open with another OmsTls, SocketNodelay"
-    assert why_not(new, {"CLIENT1": one}) == why
+    assert additions.why_not(new, {"CLIENT1": one}) == why
     same = dataclasses.replace(new, tls=False, settings={**one.settings, "LogonTimeout": "7"})
-    assert why_not(same, {"CLIENT1": one}) == ""
+    assert additions.why_not(same, {"CLIENT1": one}) == ""
+
+
+def test_where_the_engine_does_not_take_one_nothing_is_left_of_the_others(house: House) -> None:
+    """Neither of one that it made for the open port, nor of one that it made together with the other."""
+    house.up("CLIENT1", "BROKER1")
+    file = house.directory / "sessions.cfg"
+    kept = file.read_text()
+    shared, beside = (Newcomer(house, name, port=house.client_port) for name in ("FINE1", "FINE2"))
+    own = Newcomer(house, "WRONG")
+    file.write_text(kept + shared.section + own.section + beside.section.replace(str(beside.port), str(own.port)))
+    spec = house.config.sessions["WRONG"]
+    wrong = spec.store_path / f"{spec.store_prefix}.body"
+    wrong.mkdir()
+    code, text = said(house, "sessions reload --reason signed")
+    assert (code, "nothing was changed: the FIX engine cannot make" in text) == (2, True), text
+    assert not any(_engine_has(house, name) for name in ("FINE1", "FINE2", "WRONG"))
+    wrong.rmdir()
+    assert answer(house, "sessions reload --reason signed")["added"] == ["FINE1", "WRONG", "FINE2"]
+    peer = shared.peer()
+    peer.wait_logged_on()
+    house.until_logged_on("FINE1")
+    trade(house, peer, "E1")
+    peer.disconnect()
+    peer.stop()
+    file.write_text(kept)
+    answer(house, "sessions reload --reason", "they left")
+
+
+def test_a_port_that_was_taken_meanwhile_keeps_out_those_of_that_port_alone(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = house.directory / "sessions.cfg"
+    kept = file.read_text()
+    own, shared = Newcomer(house, "SHUT1"), Newcomer(house, "OPEN1", port=house.client_port)
+    file.write_text(kept + own.section + shared.section)
+    monkeypatch.setattr(additions, "_require_free", lambda port: None)
+    with socket.create_server(("0.0.0.0", own.port)):
+        code, text = said(house, "sessions reload --reason signed")
+    assert (code, "SHUT1: added, but the port cannot be opened" in text, "OPEN1" in text) == (2, True, False), text
+    line = knock(house, "OPEN1")
+    assert line is not None
+    with line:
+        line.logout()
+    file.write_text(kept)
+    assert answer(house, "sessions reload --reason", "they left")["retired"] == ["SHUT1", "OPEN1"]
+
+
+def _engine_has(house: House, name: str) -> bool:
+    native = fix.SessionID()
+    native.fromString(house.config.sessions[name].session_id)
+    return bool(fix.Session.doesSessionExist(native))
 
 
 def test_it_is_retired_and_comes_back_like_any_other_and_a_start_finds_it(house: House) -> None:
