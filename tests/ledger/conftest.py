@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import Engine
 
 from oms.ledger.database import engine
+from oms.ledger.load import Reader
 
 
 @pytest.fixture
@@ -16,3 +17,11 @@ def filled(filled_url: str) -> Iterator[Engine]:
     made = engine(filled_url, read_only=True)
     yield made
     made.dispose()
+
+
+@pytest.fixture
+def reader(filled_url: str) -> Iterator[Reader]:
+    """The gateway's reader of the day of `filled_ledger`."""
+    made = Reader(filled_url)
+    yield made
+    made.close()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from sqlalchemy import Engine
 
@@ -11,13 +9,6 @@ from oms.ledger import queries
 from oms.ledger.load import Reader
 
 pytestmark = pytest.mark.postgres
-
-
-@pytest.fixture
-def reader(filled_url: str) -> Iterator[Reader]:
-    made = Reader(filled_url)
-    yield made
-    made.close()
 
 
 def test_the_orders_of_a_brokers_clordid_and_of_its_orderid_are_both_found(reader: Reader, filled: Engine) -> None:

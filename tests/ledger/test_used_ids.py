@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -16,13 +15,6 @@ from oms.ledger.load import Reader
 from tests.ledger.filled_ledger import DAY, trade_a_day
 
 pytestmark = pytest.mark.postgres
-
-
-@pytest.fixture
-def reader(filled_url: str) -> Iterator[Reader]:
-    made = Reader(filled_url)
-    yield made
-    made.close()
 
 
 def test_a_cl_ord_id_of_an_order_or_a_request_is_used_on_its_day_and_by_its_client_only(reader: Reader) -> None:

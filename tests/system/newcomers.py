@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from oms.sim.peer import FixPeer
 from tests.system.house import House, free_ports
 from tests.system.words import new_order, report
+
+
+@contextmanager
+def open_house(directory: Path, url: str) -> Iterator[House]:
+    """A gateway that runs, with CLIENT1 and BROKER1."""
+    made = House(directory, url, clients={"CLIENT1": "4.4"}, brokers={"BROKER1": "4.2"})
+    try:
+        made.peer("BROKER1")
+        made.start()
+        yield made
+    finally:
+        made.close()
 
 
 class Newcomer:

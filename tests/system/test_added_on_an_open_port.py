@@ -16,7 +16,7 @@ from oms import additions
 from oms.sim.peer import FixPeer
 from tests.system.commands import answer, replays, said
 from tests.system.house import House, in_parallel, until
-from tests.system.newcomers import Newcomer, trade
+from tests.system.newcomers import Newcomer, open_house, trade
 from tests.system.nursery import Nursery
 from tests.system.raw import RawClient
 from tests.system.words import new_order, report
@@ -27,13 +27,8 @@ MANY = [f"NEW{number}" for number in range(20)]
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory, shared_url: str) -> Iterator[House]:
     """CLIENT1 and BROKER1 trade."""
-    made = House(tmp_path_factory.mktemp("port"), shared_url, clients={"CLIENT1": "4.4"}, brokers={"BROKER1": "4.2"})
-    try:
-        made.peer("BROKER1")
-        made.start()
+    with open_house(tmp_path_factory.mktemp("port"), shared_url) as made:
         yield made
-    finally:
-        made.close()
 
 
 @contextmanager

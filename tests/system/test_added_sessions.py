@@ -10,7 +10,7 @@ import pytest
 from oms.fix.store import set_aside
 from tests.system.commands import answer, replays, said
 from tests.system.house import House, free_ports
-from tests.system.newcomers import Newcomer, trade
+from tests.system.newcomers import Newcomer, open_house, trade
 from tests.system.nursery import Nursery
 from tests.system.words import new_order, replace, report, told_fills
 
@@ -18,13 +18,8 @@ from tests.system.words import new_order, replace, report, told_fills
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory, shared_url: str) -> Iterator[House]:
     """CLIENT1 and BROKER1 trade."""
-    made = House(tmp_path_factory.mktemp("added"), shared_url, clients={"CLIENT1": "4.4"}, brokers={"BROKER1": "4.2"})
-    try:
-        made.peer("BROKER1")
-        made.start()
+    with open_house(tmp_path_factory.mktemp("added"), shared_url) as made:
         yield made
-    finally:
-        made.close()
 
 
 def test_a_new_client_trades_while_others_go_on_and_still_does_after_a_start(house: House) -> None:
