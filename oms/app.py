@@ -240,7 +240,12 @@ class Gateway:
         look = looking(self._inbox, self._metrics, self._barrier, self.trading)
         sessions = self._commands.sessions
         self._session_watch = SessionWatch(
-            config, lambda: self._engines, sessions.drained, self._inbox.held_back, self._stop.is_set
+            config,
+            lambda: self._engines,
+            sessions.drained,
+            self._inbox.held_back,
+            self._stop.is_set,
+            self._prices.engines,
         )
         self._metrics.of_sessions = self._session_watch.samples
         also = lambda: [*self._session_watch.findings(), *self._limits.finding()]  # noqa: E731

@@ -19,6 +19,7 @@ from oms.core import messages as m
 from oms.core.judge import LiveJudge
 from oms.core.prices import PriceBook, stale
 from oms.core.terms import Instrument
+from oms.fix.engine import Engine
 from oms.fix.market_data import MarketData
 from oms.inbox import Heard, Inbox, now_us
 from oms.ledger.load import Reader
@@ -81,6 +82,7 @@ class PriceWatch:
         if one.kind == "fix" and one.settings is not None:
             values = read_market_data(one.settings, f"settings of {one.name}", Problems())
             return MarketData(
+                one.name,
                 values,
                 self._config.gateway.state_dir / "market_data" / one.name,
                 self._config.directory,
@@ -104,6 +106,10 @@ class PriceWatch:
             self._feed.stop()
         for source in self._sources:
             source.stop()
+
+    def engines(self) -> list[Engine]:
+        """Those of the market data sessions."""
+        return [engine for one in self._sources if isinstance(one, MarketData) for engine in one.engines]
 
     def after(self, then: Committed) -> Committed:
         """What is told of committed batches: own fills may be prices."""

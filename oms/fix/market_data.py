@@ -30,13 +30,14 @@ _TRADE, _DELETED = "2", "2"  # MDEntryType(269), MDUpdateAction(279)
 
 
 class MarketData:
-    """One session. `symbols` are asked for at each logon; `heard` gets prices, `failed` why there are none.
+    """The session of one source. `symbols` are asked for at each logon; `heard` gets prices, `failed` why none come.
 
     `directory` is where a file with the password is looked for.
     """
 
     def __init__(
         self,
+        source: str,
         values: dict[str, str],
         store: Path,
         directory: Path,
@@ -44,7 +45,7 @@ class MarketData:
         heard: Callable[[list[Tick]], None],
         failed: Callable[[str], None],
     ) -> None:
-        self._name = "market data"
+        self._name = f"market data {source}"
         session_id, text = engine_text(values, store)
         self._session_id, self._settings = session_id, text
         self._values, self._directory = values, directory
@@ -59,6 +60,11 @@ class MarketData:
             self._engine.start()
         except (OSError, OperatorError) as error:
             self._failed(str(error))
+
+    @property
+    def engines(self) -> tuple[Engine, ...]:
+        """Its engine, once it has one."""
+        return () if self._engine is None else (self._engine,)
 
     def _secured(self) -> tuple[bool, Credentials | None]:
         """Whether it is TLS, and what we log on with. Raises OperatorError where the password cannot be had."""

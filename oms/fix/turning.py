@@ -24,7 +24,7 @@ log = structlog.get_logger("oms.turning")
 PAUSE_SECONDS = 1.0
 PATIENCE_SECONDS = 5.0
 
-REMEDY = "orders and reports of this session wait until the gateway is started again; tell the counterparty"
+REMEDY = "nothing of this session is read until the gateway is started again; tell the counterparty"
 
 
 class TurnWatch(Watch):

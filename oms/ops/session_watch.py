@@ -24,7 +24,7 @@ Said = tuple[str, str, str]  # about, state, text: a finding
 
 
 class SessionWatch:
-    """Of one gateway."""
+    """Of one gateway. `prices`: the engines of market data sessions, whose threads are watched too."""
 
     def __init__(
         self,
@@ -33,6 +33,7 @@ class SessionWatch:
         drained: Mapping[str, KeptOut],
         held_back: Callable[[], Container[str]] = frozenset,
         stopping: Callable[[], bool] = lambda: False,
+        prices: Callable[[], Iterable[Engine]] = tuple,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._engines = engines
@@ -40,7 +41,8 @@ class SessionWatch:
         self._clock = clock
         clients, brokers = ([spec.port for spec in config.side(side)] for side in ("client", "broker"))
         self.listening = ListenWatch(clients, self._accepted, stopping=stopping)
-        self.turning = TurnWatch(lambda: self._engines().values(), held_back, stopping=stopping)
+        everywhere = lambda: (*self._engines().values(), *prices())  # noqa: E731
+        self.turning = TurnWatch(everywhere, held_back, stopping=stopping)
         self._lines = LineWatch(clients, brokers, config.gateway.stalled_line_seconds)
         found = {one for spec in config.sessions.values() if spec.tls for one in ends_of(spec.settings)}
         self.certificates: tuple[Ends, ...] = tuple(sorted(found))

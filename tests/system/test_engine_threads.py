@@ -8,9 +8,17 @@ from collections.abc import Iterator
 import pytest
 
 from oms.fix.turning import PATIENCE_SECONDS, REMEDY
+from oms.sim.peer import FixPeer
 from tests.system.commands import answer, replays
-from tests.system.house import House, until
+from tests.system.house import House, free_ports, until
 from tests.system.words import new_order, report
+
+PRICES = """\
+[[prices.source]]
+name = "feed"
+kind = "fix"
+settings = "market_data.cfg"
+"""
 
 
 @pytest.fixture(scope="module")
@@ -21,15 +29,27 @@ def house(tmp_path_factory: pytest.TempPathFactory, shared_url: str) -> Iterator
         shared_url,
         clients={"CLIENT1": "4.4", "CLIENT2": "4.4"},
         brokers={"BROKER1": "4.4", "BROKER2": "4.4"},
+        toml=PRICES,
     )
+    (port,) = free_ports(1)
+    (made.directory / "market_data.cfg").write_text(
+        "[DEFAULT]\nConnectionType=initiator\nReconnectInterval=1\n[SESSION]\nBeginString=FIX.4.4\n"
+        f"SenderCompID={made.comp_id}\nTargetCompID=FEED\nSocketConnectHost=127.0.0.1\nSocketConnectPort={port}\n"
+    )
+    feed = FixPeer("acceptor", "4.4", "FEED", made.comp_id, port, made.directory / "feed").start()
+    made.peers["FEED"] = feed  # its end is the house's
     try:
         made.peer("BROKER1")
         made.start()
         made.up("CLIENT1", "CLIENT2", "BROKER1")
+        feed.wait_logged_on()
         yield made
         replays(made)
     finally:
         made.close()
+
+
+ALL = ("CLIENT1", "CLIENT2", "BROKER1", "BROKER2", "market data feed")
 
 
 def turning(house: House) -> dict[str, int]:
@@ -50,7 +70,7 @@ def trade(house: House, client: str, cl_ord_id: str) -> None:
 def test_a_session_whose_thread_hangs_is_told_within_seconds_and_all_others_trade_on(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    until(lambda: turning(house) == dict.fromkeys(("CLIENT1", "CLIENT2", "BROKER1", "BROKER2"), 1), "all turn")
+    until(lambda: turning(house) == dict.fromkeys(ALL, 1), "all turn")
     healthy = answer(house, "health")
     assert not [one for one in healthy["findings"] if one["state"] == "bad"]
     assert house.gateway is not None
@@ -66,7 +86,7 @@ def test_a_session_whose_thread_hangs_is_told_within_seconds_and_all_others_trad
     try:
         house.peers["CLIENT1"].send(new_order("H1"))
         until(lambda: turning(house)["CLIENT1"] == 0, "it is noticed", PATIENCE_SECONDS + 5)
-        assert turning(house) == {"CLIENT1": 0, "CLIENT2": 1, "BROKER1": 1, "BROKER2": 1}
+        assert turning(house) == dict.fromkeys(ALL, 1) | {"CLIENT1": 0}
         found = answer(house, "health", code=1)
         (finding,) = [one for one in found["findings"] if one["state"] == "bad"]
         assert (finding["about"], finding["text"].endswith(REMEDY)) == ("thread of CLIENT1", True)
@@ -93,10 +113,28 @@ def test_the_thread_that_connects_to_brokers_is_watched_too(house: House, monkey
     monkeypatch.setattr(engine, "on_event", on_event)
     try:
         until(lambda: turning(house)["BROKER2"] == 0, "it is noticed", PATIENCE_SECONDS + 5)
-        assert turning(house) == {"CLIENT1": 1, "CLIENT2": 1, "BROKER1": 1, "BROKER2": 0}
+        assert turning(house) == dict.fromkeys(ALL, 1) | {"BROKER2": 0}
         bad = [one["about"] for one in answer(house, "health", code=1)["findings"] if one["state"] == "bad"]
         assert bad == ["thread of BROKER2"]
         trade(house, "CLIENT1", "H3")
     finally:
         go_on.set()
     until(lambda: turning(house)["BROKER2"] == 1, "it turns again")
+
+
+def test_the_thread_of_a_market_data_session_is_watched_too(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert house.gateway is not None
+    (engine,) = house.gateway._prices.engines()
+    go_on = threading.Event()
+    monkeypatch.setattr(engine._listener, "received", lambda session, raw: go_on.wait())
+    feed = house.peers["FEED"]
+    try:
+        feed.send(f"35=W|262={feed.expect('V')[262]}|55=AAPL|268=1|269=2|270=150")
+        until(lambda: turning(house)["market data feed"] == 0, "it is noticed", PATIENCE_SECONDS + 5)
+        assert turning(house) == dict.fromkeys(ALL, 1) | {"market data feed": 0}
+        bad = [one["about"] for one in answer(house, "health", code=1)["findings"] if one["state"] == "bad"]
+        assert bad == ["thread of market data feed"]
+        trade(house, "CLIENT1", "H4")
+    finally:
+        go_on.set()
+    until(lambda: turning(house)["market data feed"] == 1, "it turns again")
