@@ -47,6 +47,15 @@ def account(version: str) -> str:
     return f"TO-{session_name('broker', version)}"
 
 
+def asks_nothing(dialect: str) -> str:
+    """The text of a dialect whose broker is not asked for the state of orders, neither at a logon nor for being slow.
+
+    A scenario says every message that a broker gets: such questions are in none of them.
+    """
+    quiet = "status_requests_per_second = 0\nacknowledge_seconds = 0\nanswer_seconds = 0\n"
+    return dialect.replace("status_requests = true\n", f"status_requests = true\n{quiet}")
+
+
 def write(directory: Path, versions: Iterable[str], ports: dict[str, int], rollover: time) -> Path:
     """Write all files; `ports` has `client` for all clients and one by the name of each broker. Raises OSError."""
     versions = list(versions)
@@ -60,11 +69,9 @@ def write(directory: Path, versions: Iterable[str], ports: dict[str, int], rollo
         "instruments.csv": _INSTRUMENTS,
         "accounts.csv": "account,clients,active\n" + "".join(f"{one},*,Y\n" for one in accounts),
     }
-    # A scenario says every message that a broker gets: questions after a logon are in none of them.
-    quiet = "status_requests = true\nstatus_requests_per_second = 0\n"
     for name, text in demo_files().items():
         if name.startswith("fix_specs/"):
-            texts[name] = text.replace("status_requests = true\n", quiet)
+            texts[name] = asks_nothing(text)
     for name, text in texts.items():
         path = directory / name
         path.parent.mkdir(parents=True, exist_ok=True)

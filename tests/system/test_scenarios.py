@@ -15,6 +15,7 @@ import pytest
 
 from oms.certify.certification import Certification, Options, Outcome, chosen
 from oms.certify.line import Line
+from oms.certify.place import asks_nothing
 from oms.certify.player import Market
 from oms.certify.scenario import load_all
 from oms.certify.versions import PAIRS, Pair
@@ -58,10 +59,8 @@ class HouseStage:
         house.up(*house.clients, *house.brokers)
 
     def _ask_nothing(self) -> None:
-        """A scenario says every message that a broker gets: questions after a logon are in none of them."""
         for file in (self.house.directory / "fix_specs").glob("*.toml"):
-            quiet = "status_requests = true\nstatus_requests_per_second = 0\n"
-            file.write_text(file.read_text().replace("status_requests = true\n", quiet))
+            file.write_text(asks_nothing(file.read_text()))
 
     def _set_rollover(self, rollover: str) -> None:
         text = self.house.config_file.read_text()

@@ -95,7 +95,9 @@ def refused(house: House) -> None:
 
 def shown_without_gateway(house: House) -> None:
     found = answer(house, "sessions show BROKER2")
-    assert [(row["kind"], row["msg_type"], row["msg_seq_num"]) for row in found["messages"]] == [
+    asked = ("Reconcile", "H", "AF")  # the broker is asked for its orders, once it is on for a while
+    messages = [row for row in found["messages"] if row["msg_type"] not in asked]
+    assert [(row["kind"], row["msg_type"], row["msg_seq_num"]) for row in messages] == [
         ("session", "SessionUp", None),
         ("out", "D", 2),
         ("in", "8", 2),
