@@ -143,6 +143,8 @@ class Reader:
                 f"SELECT {_ORDER_COLUMNS} FROM client_orders WHERE {condition} ORDER BY order_id", *parameters
             )
         }
+        if not orders:  # as for every id that nobody used
+            return []
         ids = list(orders)
         children = f"SELECT {_CHILD_COLUMNS} FROM child_orders WHERE order_id = ANY(%s) ORDER BY sent_seq"
         for row in self.rows(children, ids):
@@ -168,7 +170,8 @@ class Reader:
             for request in order.requests
             if request.kind == "G" and request.state in OPEN_REQUEST
         }
-        for row in self.rows("SELECT seq, raw, detail FROM journal WHERE seq = ANY(%s)", list(waiting)):
+        texts = "SELECT seq, raw, detail FROM journal WHERE seq = ANY(%s)"
+        for row in self.rows(texts, list(waiting)) if waiting else ():
             request = waiting[row["seq"]]
             text = as_read(bytes(row["raw"]), row["detail"] or {})
             body, _ = decode_guarded(text, request.trade_date, from_broker=False, fix42=False)
