@@ -155,7 +155,7 @@ class ClientSim(Station):
             if progress.latency_ms is None:
                 progress.latency_ms = (now - progress.sent_at) / timedelta(milliseconds=1)
                 line["first_report_ms"] = round(progress.latency_ms, 3)
-            progress.heard = True
+            progress.heard, progress.asked = True, False
             self._follow(progress, message)
         self._record.write({**line, "raw": message.raw})
         self.counts["reports"] += 1
@@ -195,7 +195,8 @@ class ClientSim(Station):
         if self.logons > 1 or self._progress:
             waiting = {out.key.cl_ord_id for out in self._retry}
             for first, progress in self._open.items():
-                if first not in waiting:
+                if first not in waiting and not progress.asked:  # a question that was not answered will be
+                    progress.asked = True
                     self._queue.append((progress, STATUS, None))
 
     # -- time --------------------------------------------------------------------------------------------

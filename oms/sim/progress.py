@@ -18,13 +18,17 @@ SHARES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "max": 1.0}
 
 @dataclass(slots=True)
 class Progress:
-    """How far one plan is. `heard`: something came since the last thing sent on it."""
+    """How far one plan is.
+
+    `heard`: something came since the last thing sent on it. `asked`: a status request was not answered yet.
+    """
 
     plan: Plan
     order: ClientOrder
     sent_at: datetime
     step: int = 0
     heard: bool = False
+    asked: bool = False
     moment: datetime | None = None
     latency_ms: float | None = None
 

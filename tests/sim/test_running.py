@@ -279,3 +279,19 @@ def test_a_simulator_killed_in_the_middle_and_started_again_loses_and_repeats_no
     asked = [line for line in read_lines(base / "b" / "record.jsonl") if line["kind"] == "request"]
     again = [line for line in asked if line["msg_type"] == "D" and Message(line["raw"]).get(43) != "Y"]
     assert len(again) == len({line["cl_ord_id"] for line in again})
+
+
+def test_a_client_asks_about_an_order_once_until_it_is_answered_however_often_it_logs_on(house: House) -> None:
+    """Else thousands of open orders, asked about at each of a hundred logons, are a flood of its own making."""
+    broker = house.peer("acceptor", "B1", "C1")
+    house.client([market_order()], idle_seconds=60)
+    order = broker.expect("D")
+    for logons in (2, 3):
+        broker.disconnect()
+        broker.wait_logged_on(logons=logons)
+    assert broker.expect("H")[11] == order[11]
+    broker.expect_nothing("H")
+    broker.send(f"35=8|37=O1|55=IBM|54=1|38=100|6=0|14=0|11={order[11]}|17=E1|150=0|39=0|151=100")
+    broker.disconnect()
+    broker.wait_logged_on(logons=4)
+    assert broker.expect("H")[11] == order[11]
