@@ -20,7 +20,7 @@ from overloadlib.run import Outcome, answered_well, check_ledger, finish, steadi
 EPILOG = """
 \b
 Examples:
-  scripts/soak --minutes 5
+  scripts/soak --minutes 5 --bytes-an-order 1000     rings of recent messages fill in the first minutes
   scripts/soak --minutes 60 --each 0.02 --json soak.json     an hour at 250 orders and 250 cancels a second
 """
 WARM_UP_SHARE = 0.4  # of the run, while caches, pools and the days' keys fill
@@ -31,7 +31,7 @@ HOURS_A_SECOND = 1 / 3600
 @click.option("--minutes", type=click.FloatRange(0.1), default=60.0, show_default=True, help="How long.")
 @click.option("--each", type=click.FloatRange(0.002), default=0.05, show_default=True,
               help="Seconds between two orders of a client; each order is cancelled once it rests.")  # fmt: skip
-@click.option("--bytes-an-order", type=click.FloatRange(1), default=1000.0, show_default=True,
+@click.option("--bytes-an-order", type=click.FloatRange(1), default=100.0, show_default=True,
               help="What an order may leave in memory: the day's ids are kept.")  # fmt: skip
 @click.option(
     "--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Figures, as JSON, to FILE."
