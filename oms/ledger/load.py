@@ -136,6 +136,8 @@ class Reader:
         return self._orders("order_id = ANY(%s)", [row["order_id"] for row in found])
 
     def _orders(self, condition: str, values: list[str] | None) -> list[Order]:
+        if values == []:  # as for every id that nobody used
+            return []
         parameters = () if values is None else (values,)
         orders = {
             row["order_id"]: Order(**row)
@@ -143,8 +145,6 @@ class Reader:
                 f"SELECT {_ORDER_COLUMNS} FROM client_orders WHERE {condition} ORDER BY order_id", *parameters
             )
         }
-        if not orders:  # as for every id that nobody used
-            return []
         ids = list(orders)
         children = f"SELECT {_CHILD_COLUMNS} FROM child_orders WHERE order_id = ANY(%s) ORDER BY sent_seq"
         for row in self.rows(children, ids):

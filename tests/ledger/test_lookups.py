@@ -23,3 +23,12 @@ def test_the_orders_of_a_brokers_clordid_and_of_its_orderid_are_both_found(reade
     assert found("BROKER1", (request,), "b77") == ["O1", "O3"]
     assert found("BROKER2", ("C1", "C18"), "b77") == ["O3"]
     assert found("BROKER1", ("none",), "") == []
+
+
+def test_an_id_that_nobody_used_costs_one_query(reader: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    ask = reader._rows
+    monkeypatch.setattr(reader, "_rows", lambda text, values: asked.append(text) or ask(text, values))
+    assert reader.order_by_client_id("CLIENT1", ("none",)) == []
+    assert reader.order_by_broker_id("BROKER1", ("none",), "") == []
+    assert len(asked) == 2

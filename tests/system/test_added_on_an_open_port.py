@@ -293,7 +293,7 @@ def test_a_stop_while_they_are_added_and_a_death_right_after(
         file.write_text(file.read_text() + new.section)
         reload = threading.Thread(target=said, args=(house, "sessions reload --reason x"))
         reload.start()
-        time.sleep(pause)
+        time.sleep(pause)  # nothing to await: the stop is to come at any point of the reload
         gateway.stop()
         reload.join()
         gateway = house.fork(nursery)

@@ -43,6 +43,7 @@ def house(tmp_path_factory: pytest.TempPathFactory, shared_url: str) -> Iterator
         made.start()
         made.up("CLIENT1", "CLIENT2", "BROKER1")
         feed.wait_logged_on()
+        until(lambda: turning(made) == dict.fromkeys(ALL, 1), "all turn")
         yield made
         replays(made)
     finally:
@@ -59,6 +60,15 @@ def turning(house: House) -> dict[str, int]:
     return {name: int(value) for (name,), value in samples.items()}
 
 
+def hangs_alone(house: House, name: str, cl_ord_id: str) -> None:
+    """That the thread of this session hangs is told within seconds, and nobody else's; others trade on."""
+    until(lambda: turning(house)[name] == 0, "it is noticed", PATIENCE_SECONDS + 5)
+    assert turning(house) == dict.fromkeys(ALL, 1) | {name: 0}
+    bad = [one["about"] for one in answer(house, "health", code=1)["findings"] if one["state"] == "bad"]
+    assert bad == [f"thread of {name}"]
+    trade(house, "CLIENT1", cl_ord_id)
+
+
 def trade(house: House, client: str, cl_ord_id: str) -> None:
     """An order of this client goes to the broker and is told as new."""
     broker = house.peers["BROKER1"]
@@ -70,7 +80,6 @@ def trade(house: House, client: str, cl_ord_id: str) -> None:
 def test_a_session_whose_thread_hangs_is_told_within_seconds_and_all_others_trade_on(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    until(lambda: turning(house) == dict.fromkeys(ALL, 1), "all turn")
     healthy = answer(house, "health")
     assert not [one for one in healthy["findings"] if one["state"] == "bad"]
     assert house.gateway is not None
@@ -112,11 +121,7 @@ def test_the_thread_that_connects_to_brokers_is_watched_too(house: House, monkey
 
     monkeypatch.setattr(engine, "on_event", on_event)
     try:
-        until(lambda: turning(house)["BROKER2"] == 0, "it is noticed", PATIENCE_SECONDS + 5)
-        assert turning(house) == dict.fromkeys(ALL, 1) | {"BROKER2": 0}
-        bad = [one["about"] for one in answer(house, "health", code=1)["findings"] if one["state"] == "bad"]
-        assert bad == ["thread of BROKER2"]
-        trade(house, "CLIENT1", "H3")
+        hangs_alone(house, "BROKER2", "H3")
     finally:
         go_on.set()
     until(lambda: turning(house)["BROKER2"] == 1, "it turns again")
@@ -130,11 +135,7 @@ def test_the_thread_of_a_market_data_session_is_watched_too(house: House, monkey
     feed = house.peers["FEED"]
     try:
         feed.send(f"35=W|262={feed.expect('V')[262]}|55=AAPL|268=1|269=2|270=150")
-        until(lambda: turning(house)["market data feed"] == 0, "it is noticed", PATIENCE_SECONDS + 5)
-        assert turning(house) == dict.fromkeys(ALL, 1) | {"market data feed": 0}
-        bad = [one["about"] for one in answer(house, "health", code=1)["findings"] if one["state"] == "bad"]
-        assert bad == ["thread of market data feed"]
-        trade(house, "CLIENT1", "H4")
+        hangs_alone(house, "market data feed", "H4")
     finally:
         go_on.set()
     until(lambda: turning(house)["market data feed"] == 1, "it turns again")
